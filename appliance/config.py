@@ -1,0 +1,231 @@
+"""The configuration: one TOML file and the environment, read once into one frozen tree.
+
+Every key can also be set as `DEPOTBOX_<SECTION>__<KEY>`, which wins over the file. An unknown or wrong key is a
+`ConfigError` of one line that names file, key, value and what was expected.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+from msgspec import Meta, Struct, structs
+
+from appliance import paths
+from appliance.errors import ConfigError
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seconds = Annotated[float, Meta(ge=0, le=86400)]
+
+
+class Depot(Struct, frozen=True, kw_only=True):
+    """The depot and what its invoices must show. Nothing is issued while a legal detail is empty."""
+
+    code: Annotated[str, Meta(pattern="^[A-Z0-9]{2,8}$", description="short code, part of every invoice number")] = "DEPOT"
+    name: Annotated[str, Meta(min_length=1, description="name on the pages")] = "Depot"
+    timezone: Annotated[str, Meta(description="IANA time zone of the depot")] = "UTC"
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code of all amounts")] = "EUR"
+    units: Annotated[Literal["km", "mile"], Meta(description="unit of distances shown and billed")] = "km"
+    legal_name: Annotated[str, Meta(description="who issues the invoices")] = ""
+    address: Annotated[str, Meta(description="address on the invoices; lines end with \\n")] = ""
+    tax_id: Annotated[str, Meta(description="tax number on the invoices")] = ""
+    bank_details: Annotated[str, Meta(description="where invoices are paid to; lines end with \\n")] = ""
+
+
+class Storage(Struct, frozen=True, kw_only=True):
+    data_dir: Annotated[str, Meta(min_length=1, description="data folder; relative to the file that names it")] = (
+        "/var/lib/depotbox"
+    )
+
+
+class Web(Struct, frozen=True, kw_only=True):
+    host: Annotated[
+        Literal["127.0.0.1", "::1", "localhost"],
+        Meta(description="address of the pages; loopback only while they have no login"),
+    ] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="port of the pages and the API")] = 8080
+
+
+class Mqtt(Struct, frozen=True, kw_only=True):
+    host: Annotated[
+        Literal["127.0.0.1", "::1", "localhost"],
+        Meta(description="address of the vehicles' listener; loopback only while it has no TLS"),
+    ] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="port of the vehicles' listener")] = 1883
+
+
+class Billing(Struct, frozen=True, kw_only=True):
+    release: Annotated[
+        Literal["immediate", "review"], Meta(description="invoice a settled trip at once, or after a person released it")
+    ] = "immediate"
+    settle_s: Annotated[Seconds, Meta(description="wait after completion for buffered fixes, seconds")] = 60.0
+
+
+class Clock(Struct, frozen=True, kw_only=True):
+    trust: Annotated[
+        Literal["system", "synchronized"],
+        Meta(description="when money may be dated: always, or only once the system's time service has synchronized"),
+    ] = "synchronized"
+
+
+class Mail(Struct, frozen=True, kw_only=True):
+    host: Annotated[str, Meta(description="SMTP relay; empty: mail goes into outbox_dir")] = ""
+    port: Annotated[Port, Meta(description="port of the relay")] = 25
+    security: Annotated[Literal["none", "starttls", "tls"], Meta(description="how the relay is spoken to")] = "none"
+    username: Annotated[str, Meta(description="login at the relay; empty: none")] = ""
+    password: Annotated[str, Meta(description="password at the relay", extra={"secret": True})] = ""
+    sender: Annotated[str, Meta(pattern="^[^@ ]+@[^@ ]+$", description="From address")] = "depot@localhost.localdomain"
+    outbox_dir: Annotated[str, Meta(description="folder for .eml files without a relay; relative to data_dir")] = "outbox"
+
+
+class Retention(Struct, frozen=True, kw_only=True):
+    gps_days: Annotated[int, Meta(ge=1, le=3650, description="days of fixes kept")] = 30
+    jobs_days: Annotated[int, Meta(ge=1, le=3650, description="days that finished jobs stay listed")] = 14
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    future_s: Annotated[Seconds, Meta(description="a fix further ahead of the clock is rejected")] = 300.0
+    accuracy_m: Annotated[float, Meta(gt=0, description="a fix less accurate than this is rejected")] = 200.0
+    implied_speed_kmh: Annotated[float, Meta(gt=0, description="a faster jump is left out of the trail")] = 250.0
+    payload_bytes: Annotated[int, Meta(ge=1024, le=1048576, description="largest MQTT payload")] = 65536
+    stale_s: Annotated[Seconds, Meta(description="without a fix for this long a vehicle is stale")] = 60.0
+    silent_s: Annotated[Seconds, Meta(description="without a fix for this long a vehicle is silent")] = 600.0
+
+
+class Log(Struct, frozen=True, kw_only=True):
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="least level written")] = "info"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The whole tree. `file` is where it came from, empty when only defaults and the environment were read."""
+
+    depot: Depot
+    storage: Storage
+    web: Web
+    mqtt: Mqtt
+    billing: Billing
+    clock: Clock
+    mail: Mail
+    retention: Retention
+    limits: Limits
+    log: Log
+    file: str = ""
+
+    @property
+    def paths(self) -> paths.Paths:
+        return paths.Paths(Path(self.storage.data_dir))
+
+    @property
+    def outbox_dir(self) -> Path:
+        return self.paths.data_dir / self.mail.outbox_dir
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.depot.timezone)
+
+
+SECTIONS: dict[str, type[Struct]] = {name: hint for name, hint in get_type_hints(Settings).items() if name != "file"}
+
+
+def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Reads `file`, else `DEPOTBOX_CONFIG`, else the installed or the development default, then the environment."""
+    chosen = _choose(file, environ)
+    given = _read(chosen) if chosen else {}
+    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    for name, section in given.items():
+        if name not in SECTIONS:
+            raise ConfigError(_unknown(name, list(SECTIONS)), subject=f"{chosen}: [{name}]")
+        if not isinstance(section, dict):
+            raise ConfigError(f"expected a section [{name}]", subject=f"{chosen}: {name} = {section!r}")
+        for key, value in section.items():
+            sections[name][key] = _value(str(chosen), name, key, value, strict=True)
+    if chosen and "data_dir" in sections["storage"]:
+        sections["storage"]["data_dir"] = str((chosen.parent / sections["storage"]["data_dir"]).resolve())
+    for name, key, value, variable in _from_environment(environ):
+        sections[name][key] = _value(f"environment variable {variable}", name, key, value, strict=False)
+        if (name, key) == ("storage", "data_dir"):
+            sections[name][key] = str(Path(value).resolve())
+    settings = Settings(**{name: kind(**sections[name]) for name, kind in SECTIONS.items()}, file=str(chosen or ""))
+    if settings.depot.timezone not in available_timezones():
+        raise ConfigError(
+            "expected a time zone like Europe/London",
+            subject=f"{chosen or 'environment'}: depot.timezone = {settings.depot.timezone!r}",
+        )
+    return settings
+
+
+def effective(settings: Settings) -> Iterator[tuple[str, str, Any, str]]:
+    """(section, key, value, description) of every key; a secret that is set shows as stars."""
+    for name, kind in SECTIONS.items():
+        for key, meta in _metas(kind).items():
+            value = getattr(getattr(settings, name), key)
+            secret = bool(meta.extra and meta.extra.get("secret"))
+            yield name, key, "********" if secret and value else value, meta.description or ""
+
+
+def _choose(file: Path | None, environ: Mapping[str, str]) -> Path | None:
+    named = file or (Path(environ["DEPOTBOX_CONFIG"]) if environ.get("DEPOTBOX_CONFIG") else None)
+    if named:
+        if not named.is_file():
+            raise ConfigError("no such configuration file", subject=str(named))
+        return named.resolve()
+    return next((path for path in (paths.INSTALLED_CONFIG, paths.DEVELOPMENT_CONFIG) if path.is_file()), None)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}", subject=str(file)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", subject=str(file)) from error
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
+    for variable, value in environ.items():
+        if variable.startswith("DEPOTBOX_") and "__" in variable:
+            name, _, key = variable.removeprefix("DEPOTBOX_").lower().partition("__")
+            if name not in SECTIONS:
+                raise ConfigError(_unknown(name, list(SECTIONS)), subject=f"environment variable {variable}")
+            yield name, key, value, variable
+
+
+def _value(source: str, name: str, key: str, value: Any, *, strict: bool) -> Any:
+    kind = SECTIONS[name]
+    hints = get_type_hints(kind, include_extras=True)
+    if key not in hints:
+        raise ConfigError(_unknown(key, list(hints)), subject=f"{source}: {name}.{key} = {value!r}")
+    try:
+        return msgspec.convert(value, hints[key], strict=strict)
+    except msgspec.ValidationError as error:
+        shown = "********" if (extra := _metas(kind)[key].extra) and extra.get("secret") else repr(value)
+        said = str(error).replace("`", "").partition(" - at ")[0]
+        raise ConfigError(_expected(hints[key], said), subject=f"{source}: {name}.{key} = {shown}") from error
+
+
+def _expected(hint: Any, said: str) -> str:
+    choices = getattr(hint.__origin__, "__args__", None) if hasattr(hint, "__origin__") else None
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return "expected " + " or ".join(choices)
+    return said[0].lower() + said[1:]
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; expected one of {', '.join(known)}"
+
+
+def _metas(kind: type[Struct]) -> dict[str, Meta]:
+    """The description of each key: the Meta that names one (`Port` and `Seconds` add one for the range)."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = {}
+    for field in structs.fields(kind):
+        metas = [meta for meta in hints[field.name].__metadata__ if isinstance(meta, Meta)]
+        found[field.name] = next((meta for meta in metas if meta.description), Meta())
+    return found

@@ -1,0 +1,211 @@
+"""Trips as people and drivers move them: creating one, and applying an event with all that follows from it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from appliance import jobs
+from appliance.domain import trip
+from appliance.domain.trip import Event, LevelOfService, State
+from appliance.errors import InputError, NotFound
+from appliance.events import Event as LiveEvent
+from appliance.storage import invoices, payers, people, times, trips, vehicles
+from appliance.storage.db import Row, Tx
+
+Source = Literal["driver", "dispatcher", "phone", "import", "system"]
+
+
+class NewTrip(msgspec.Struct, frozen=True, kw_only=True):
+    """A trip to be made. `driver` and `vehicle` are codes, `payer` and `patient` names; times are aware."""
+
+    pickup_at: datetime
+    pickup_address: str
+    dropoff_address: str
+    level: str = LevelOfService.ambulatory.value
+    ref: str | None = None
+    payer: str | None = None
+    patient: str | None = None
+    appointment_at: datetime | None = None
+    pickup_lat: float | None = None
+    pickup_lon: float | None = None
+    dropoff_lat: float | None = None
+    dropoff_lon: float | None = None
+    driver: str | None = None
+    vehicle: str | None = None
+    will_call: bool = False
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of an event: jobs to send and live events to publish, after the commit."""
+
+    accepted: bool
+    reason: str | None
+    state: str | None
+    jobs: list[jobs.Ask] = []
+    events: list[LiveEvent] = []
+
+
+def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> int:
+    """Makes a trip and returns its id; with a vehicle it is assigned at once.
+
+    An unknown patient is added. Raises InputError or NotFound, naming the field.
+    """
+    if new.pickup_at.tzinfo is None or (new.appointment_at and new.appointment_at.tzinfo is None):
+        raise InputError("expected a time with its zone, like 2026-01-26T15:57:00Z", subject="pickup_at")
+    if new.level not in list(LevelOfService):
+        raise InputError(f"expected one of {', '.join(LevelOfService)}", subject=f"level {new.level!r}")
+    if new.ref and trips.by_ref(tx, new.ref):
+        raise InputError("there is already a trip with this number", subject=f"ref {new.ref!r}")
+    payer = payers.by_name(tx, new.payer) if new.payer else None
+    if new.payer and payer is None:
+        raise NotFound("no such payer", subject=f"payer {new.payer!r}")
+    patient = people.patient_by_name(tx, new.patient) if new.patient else None
+    patient_id = patient["id"] if patient else people.add_patient(tx, new.patient, now) if new.patient else None
+    if payer is None and patient_id is not None:
+        payer = payers.of_patient(tx, patient_id)
+    id = trips.add(
+        tx,
+        now,
+        state=(State.will_call if new.will_call else State.scheduled).value,
+        level=new.level,
+        ref=new.ref,
+        payer_id=payer["id"] if payer else None,
+        patient_id=patient_id,
+        pickup_at=times.text(new.pickup_at),
+        appointment_at=times.text(new.appointment_at) if new.appointment_at else None,
+        pickup_address=new.pickup_address,
+        dropoff_address=new.dropoff_address,
+        pickup_lat=new.pickup_lat,
+        pickup_lon=new.pickup_lon,
+        dropoff_lat=new.dropoff_lat,
+        dropoff_lon=new.dropoff_lon,
+    )
+    if new.vehicle:
+        outcome = apply(
+            tx, id, Event.assign, at=now, now=now, source="dispatcher", who=who, vehicle=new.vehicle, driver=new.driver
+        )
+        if not outcome.accepted:
+            raise InputError(outcome.reason or "refused", subject=f"vehicle {new.vehicle!r}")
+    return id
+
+
+def apply(
+    tx: Tx,
+    trip_id: int,
+    event: Event,
+    *,
+    at: datetime,
+    now: datetime,
+    source: Source,
+    who: str,
+    settle_s: float = 0.0,
+    event_id: str | None = None,
+    contact_attempts: int = 0,
+    waited_s: float = 0.0,
+    vehicle: str | None = None,
+    driver: str | None = None,
+    odometer_km: float | None = None,
+) -> Outcome:
+    """Applies one event to a trip and writes its event row; a refused event is written too, with its reason.
+
+    The same `event_id` again changes nothing and has the same answer. `at` is when it happened, `now` when the box
+    learned of it. With `completed` the trip's closing is asked for, due after `settle_s`. Refusals do not raise.
+    """
+    if event_id and (known := trips.event(tx, event_id)):
+        return Outcome(bool(known["accepted"]), known["reason"], known["to_state"])
+    found = trips.get(tx, trip_id)
+    state = State(found["state"]) if found else None
+    columns: dict[str, Any] = {}
+    reason: str | None = None
+    after = state
+    if found is None or state is None:
+        reason = "there is no such trip"
+    else:
+        try:
+            after = trip.advance(state, event)
+            columns = dict.fromkeys(trip.cleared(state, event))
+            columns |= _columns(tx, found, event, at, contact_attempts, waited_s, vehicle, driver)
+        except trip.Refusal as refusal:
+            reason, after = refusal.reason, state
+    trips.add_event(
+        tx,
+        now,
+        trip_id=found["id"] if found else None,
+        event_id=event_id,
+        event=event.value,
+        at=times.text(at),
+        from_state=state,
+        to_state=after,
+        accepted=int(reason is None),
+        reason=reason,
+        source=source,
+        who=who,
+        odometer_km=odometer_km,
+    )
+    if reason is not None or found is None or after is None:
+        return Outcome(False, reason, state)
+    trips.change(tx, trip_id, now, state=after.value, **columns)
+    asks = []
+    if event is Event.completed:
+        asks.append(ask_to_close(tx, trip_id, now=now, delay_s=settle_s))
+    live = [LiveEvent("trip", str(trip_id), {"id": trip_id, "state": after.value})]
+    codes = {vehicle, vehicles.code_of(tx, found["vehicle_id"])}
+    live += [LiveEvent("assignment", code, {}) for code in sorted(code for code in codes if code)]
+    return Outcome(True, None, after.value, asks, live)
+
+
+def ask_to_close(tx: Tx, trip_id: int, *, now: datetime, delay_s: float) -> jobs.Ask:
+    """Asks for the trip's trail to be closed (again): one job waits at a time, however often it is asked for."""
+    return jobs.enqueue(
+        tx,
+        "trips.tasks.process_trip_completion",
+        now=now,
+        delay_s=delay_s,
+        key=f"completion:{trip_id}",
+        trip_id=trip_id,
+    )
+
+
+def _columns(
+    tx: Tx,
+    found: Row,
+    event: Event,
+    at: datetime,
+    contact_attempts: int,
+    waited_s: float,
+    vehicle: str | None,
+    driver: str | None,
+) -> dict[str, Any]:
+    """What an allowed event sets on the trip besides its state. Raises Refusal."""
+    columns: dict[str, Any] = {}
+    if event in trip.STAMPS:
+        columns[trip.STAMPS[event]] = times.text(at)
+    if event is Event.reopen and invoices.live_of_trip(tx, found["id"]):
+        raise trip.Refusal("the trip is invoiced; void the invoice before it is reopened")
+    if event is Event.no_show:
+        arrived = times.parse_or_none(found["arrived_pickup_at"])
+        waited = (at - arrived).total_seconds() if arrived else waited_s or None
+        if said := trip.no_show_allowed(contact_attempts, waited, trip.NoShowRule()):
+            raise trip.Refusal(said)
+        columns["contact_attempts"] = contact_attempts
+    if event is Event.unassign:
+        columns |= {"vehicle_id": None, "driver_id": None}
+    if event is Event.assign:
+        columns |= _assignment(tx, found, vehicle, driver)
+    return columns
+
+
+def _assignment(tx: Tx, found: Row, vehicle: str | None, driver: str | None) -> dict[str, Any]:
+    chosen = vehicles.by_code(tx, vehicle) if vehicle else None
+    if chosen is None or chosen["disabled_at"]:
+        raise trip.Refusal(f"there is no vehicle {vehicle!r}")
+    if not trip.carries([LevelOfService(level) for level in chosen["levels"].split()], LevelOfService(found["level"])):
+        raise trip.Refusal(f"vehicle {vehicle} is not fitted for {found['level']}")
+    person = people.driver_by_code(tx, driver) if driver else None
+    if driver and (person is None or person["disabled_at"]):
+        raise trip.Refusal(f"there is no driver {driver!r}")
+    return {"vehicle_id": chosen["id"], "driver_id": person["id"] if person else None}
+

@@ -1,0 +1,1 @@
+"""Pure rules of the depot: standard library only, no I/O, no clock, no logging."""

@@ -1,0 +1,49 @@
+"""Asking for work: the table of tasks, and writing a job's row in the transaction of the change that asks for it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from appliance.storage import jobs as rows
+from appliance.storage.db import Tx
+
+Queue = Literal["high_priority", "normal", "low_priority"]
+QUEUES: tuple[Queue, ...] = ("high_priority", "normal", "low_priority")
+
+TASKS: dict[str, Queue] = {
+    "trips.tasks.broadcast_gps_update": "high_priority",
+    "trips.tasks.broadcast_trip_status": "high_priority",
+    "trips.tasks.process_trip_completion": "normal",
+    "trips.tasks.check_trip_timeouts": "normal",
+    "trips.tasks.cleanup_old_gps_data": "low_priority",
+    "billing.tasks.generate_invoice": "normal",
+    "billing.tasks.send_invoice_email": "low_priority",
+}
+"""Wire name of every task and its queue. The Celery routes and the senders read this one table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A job that stands in the table. Send it after the commit if it is due; the sweeper sends it otherwise."""
+
+    id: str
+    name: str
+    due: bool
+
+
+def enqueue(
+    tx: Tx, name: str, *, now: datetime, delay_s: float = 0.0, key: str | None = None, id: str | None = None,
+    **arguments: int | str | float | bool | None,
+) -> Ask:
+    """Writes the row of a durable job, due after `delay_s`. Arguments are ids and JSON scalars.
+
+    With a `key`, a job of that key that has not begun yet is returned in the place of a second one.
+    """
+    found = rows.add(
+        tx, id or str(uuid.uuid4()), name, TASKS[name], arguments,
+        due_at=now + timedelta(seconds=delay_s), now=now, key=key,
+    )  # fmt: skip
+    return Ask(found, name, due=delay_s <= 0)

@@ -1,0 +1,55 @@
+"""Logging: events with constant names and keys, JSON lines, or readable colours on a terminal.
+
+Every event name stands in `docs/log-events.md` (a test holds them together). Patient data never goes into a log:
+keys are ids, codes, counts, durations.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+_SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+]
+
+
+def get(name: str) -> structlog.stdlib.BoundLogger:
+    """The logger of a module; `name` is its `__name__`."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+def configure(role: str, level: str = "info", *, terminal: bool | None = None) -> None:
+    """Sends structlog and the libraries' standard logging to stderr in one form, marked with the role."""
+    colours = sys.stderr.isatty() if terminal is None else terminal
+    shared = [item for item in _SHARED if not (colours and item is structlog.processors.format_exc_info)]
+    renderer: Any = structlog.dev.ConsoleRenderer() if colours else structlog.processors.JSONRenderer()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for chatty in ("fontTools", "fpdf", "kombu", "amqp", "uvicorn.access", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(role=role)

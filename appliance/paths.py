@@ -1,0 +1,116 @@
+"""Where things lie. The one place that knows folder and file names of an installation."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.errors import ConfigError, Unavailable
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+INSTALLED_CONFIG = Path("/etc/depotbox/depotbox.toml")
+DEVELOPMENT_CONFIG = PROJECT_ROOT / "depotbox.dev.toml"
+WEB_DIR = PROJECT_ROOT / "web"
+VENDOR_DIR = WEB_DIR / "vendor"  # browser libraries and fonts, put there by `make setup`
+
+# sun_path holds 107 bytes and a NUL; the longest name below run_dir is about 30 characters long.
+_LONGEST_RUN_DIR = 70
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The folders and files below one data folder. Making one touches nothing; `prepare` makes the folders."""
+
+    data_dir: Path
+
+    @property
+    def depot_db(self) -> Path:
+        return self.data_dir / "depot.db"
+
+    @property
+    def gps_dir(self) -> Path:
+        return self.data_dir / "gps"
+
+    @property
+    def secrets_dir(self) -> Path:
+        return self.data_dir / "secrets"
+
+    @property
+    def mosquitto_dir(self) -> Path:
+        return self.data_dir / "mosquitto"
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets, locks and ready marks. Below the data folder, or a private folder of the system's
+        temporary folder where the path would be too long for a unix socket."""
+        inside = self.data_dir / "run"
+        if len(os.fsencode(inside)) <= _LONGEST_RUN_DIR:
+            return inside
+        digest = hashlib.sha256(os.fsencode(self.data_dir.resolve())).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"depotbox-{os.getuid()}-{digest}"
+
+    @property
+    def redis_socket(self) -> Path:
+        return self.run_dir / "redis.sock"
+
+    @property
+    def mqtt_socket(self) -> Path:
+        return self.run_dir / "mqtt.sock"
+
+    @property
+    def worker_locks_dir(self) -> Path:
+        return self.run_dir / "workers"
+
+    @property
+    def status_file(self) -> Path:
+        return self.run_dir / "status.json"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        return self.run_dir / "supervisor.lock"
+
+    def prepare(self) -> None:
+        """Makes every folder, private to the owner. Raises ConfigError where the data folder cannot be written."""
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.gps_dir, self.secrets_dir, self.mosquitto_dir, self.run_dir, self.worker_locks_dir):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            probe = self.data_dir / ".writable"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"the data folder cannot be written: {error.strerror}",
+                subject=f"storage.data_dir = {self.data_dir}",
+                hint="expected a folder that this user may write; set storage.data_dir or --data-dir",
+            ) from error
+        self._check_run_dir()
+
+    def _check_run_dir(self) -> None:
+        """A run folder in the shared temporary folder must be ours alone, or a neighbour could stand in for Redis."""
+        found = self.run_dir.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise ConfigError(
+                "the folder for sockets belongs to somebody else or is open to others",
+                subject=str(self.run_dir),
+                hint="remove it, or choose a data folder with a shorter path",
+            )
+
+
+def native(name: str) -> Path:
+    """The program `name` (redis-server, mosquitto, ...): bundled, unpacked by `make setup`, or the system's."""
+    bundled = os.environ.get("DEPOTBOX_NATIVE")
+    folders = [Path(bundled) / "bin"] if bundled else []
+    folders.append(PROJECT_ROOT / ".native" / "bin")
+    for folder in folders:
+        if os.access(folder / name, os.X_OK):
+            return folder / name
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin")
+    if found is None:
+        raise Unavailable("program not found", subject=name, hint="run `make setup`, or install it")
+    return Path(found)

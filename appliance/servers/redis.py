@@ -1,0 +1,44 @@
+"""The `redis` role: broker, results and live state on a unix socket. Nothing in it is ever saved (promise 5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from appliance import atomicfile
+from appliance.config import Settings
+from appliance.paths import Paths
+from appliance.servers import native
+
+MAXMEMORY = "256mb"
+
+
+def main(settings: Settings) -> int:
+    """Writes the configuration and becomes redis-server."""
+    file = settings.paths.run_dir / "redis.conf"
+    atomicfile.write(file, configuration(settings.paths))
+    native.become("redis-server", str(file))
+
+
+def configuration(paths: Paths) -> str:
+    """redis.conf: no TCP, the socket for the owner alone, nothing on disk. With `noeviction` a full Redis refuses
+    writes: evicting would silently take messages out of a queue."""
+    return f"""\
+port 0
+unixsocket {_quoted(paths.redis_socket)}
+unixsocketperm 700
+databases 4
+save ""
+appendonly no
+maxmemory {MAXMEMORY}
+maxmemory-policy noeviction
+daemonize no
+supervised systemd
+dir {_quoted(paths.run_dir)}
+logfile ""
+loglevel warning
+"""
+
+
+def _quoted(path: Path) -> str:
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

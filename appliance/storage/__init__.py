@@ -1,0 +1,1 @@
+"""The only place with SQL. One file per table family."""

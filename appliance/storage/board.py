@@ -1,0 +1,171 @@
+"""The read queries of the pages and of the API's lists.
+
+Every function is one short read and returns plain rows; none keeps a cursor open. Times go in and come out as stored
+text (see times.py), patient names come out of `cards`, `trip` and `trips` only.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlite_utils import Database
+
+from appliance.domain.trip import FINISHED, RUNNING
+from appliance.storage.db import Row, row, rows, value
+from appliance.storage.times import text
+
+CARDS_LIMIT = 400
+
+_FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
+_RUNNING = ", ".join(f"'{state}'" for state in sorted(RUNNING))
+
+_TRIP = """
+SELECT t.*, p.name AS patient, y.name AS payer, v.code AS vehicle, v.name AS vehicle_name, d.code AS driver,
+  d.name AS driver_name, i.id AS invoice_id, i.number AS invoice_number, i.state AS invoice_state,
+  coalesce(t.completed_at, t.no_show_at, t.cancelled_at, t.updated_at) AS ended_at
+FROM trips t
+LEFT JOIN patients p ON p.id = t.patient_id
+LEFT JOIN payers y ON y.id = t.payer_id
+LEFT JOIN vehicles v ON v.id = t.vehicle_id
+LEFT JOIN drivers d ON d.id = t.driver_id
+LEFT JOIN invoices i ON i.trip_id = t.id AND i.state <> 'void'
+"""
+
+
+def cards(db: Database, since: datetime, until: datetime) -> list[Row]:
+    """The trips of the board by pickup time: open ones to be picked up before `until` (however old), and finished ones
+    that were planned or ended since `since`. At most `CARDS_LIMIT`; the newest stay when there are more."""
+    found = rows(
+        db,
+        f"""SELECT * FROM ({_TRIP}
+            WHERE t.state NOT IN ({_FINISHED}) AND t.pickup_at < ?1
+              OR t.state IN ({_FINISHED}) AND t.pickup_at < ?1
+                AND (t.pickup_at >= ?2 OR coalesce(t.completed_at, t.no_show_at, t.cancelled_at, '') >= ?2)
+            ORDER BY t.pickup_at DESC, t.id DESC LIMIT ?3)
+          ORDER BY pickup_at, id""",
+        text(until), text(since), CARDS_LIMIT,
+    )  # fmt: skip
+    return found
+
+
+def trip(db: Database, trip_id: int) -> Row | None:
+    """One trip with the names and codes that belong to it, or None."""
+    return row(db, f"{_TRIP} WHERE t.id = ?", trip_id)
+
+
+def trips(
+    db: Database, state: str | None, since: datetime | None, until: datetime | None, limit: int, offset: int
+) -> tuple[list[Row], int]:
+    """A page of trips, newest pickup first, and how many there are in all."""
+    where, args = ["1"], list[str]()
+    if state is not None:
+        where.append("t.state = ?")
+        args.append(state)
+    if since is not None and until is not None:
+        where.append("t.pickup_at >= ? AND t.pickup_at < ?")
+        args += [text(since), text(until)]
+    condition = " AND ".join(where)
+    total = value(db, f"SELECT count(*) FROM trips t WHERE {condition}", *args)
+    order = "ORDER BY t.pickup_at DESC, t.id DESC LIMIT ? OFFSET ?"
+    return rows(db, f"{_TRIP} WHERE {condition} {order}", *args, limit, offset), int(total)
+
+
+def trip_exists(db: Database, trip_id: int) -> bool:
+    return value(db, "SELECT 1 FROM trips WHERE id = ?", trip_id) is not None
+
+
+def trip_events(db: Database, trip_id: int) -> list[Row]:
+    """What happened to a trip, in the order in which the box learned of it."""
+    return rows(db, "SELECT * FROM trip_events WHERE trip_id = ? ORDER BY id", trip_id)
+
+
+def vehicles(db: Database) -> list[Row]:
+    """The vehicles in service by code, each with the newest of its running trips and that trip's driver."""
+    return rows(
+        db,
+        f"""SELECT v.id, v.code, v.name, v.plate, v.levels, t.id AS trip_id, t.ref AS trip_ref, t.state AS trip_state,
+              t.on_board_at, d.code AS driver, d.name AS driver_name,
+              t.pickup_address, t.dropoff_address
+            FROM vehicles v
+            LEFT JOIN trips t ON t.id = (
+              SELECT max(r.id) FROM trips r WHERE r.vehicle_id = v.id AND r.state IN ({_RUNNING}))
+            LEFT JOIN drivers d ON d.id = t.driver_id
+            WHERE v.disabled_at IS NULL ORDER BY v.code""",
+    )
+
+
+def vehicle_id(db: Database, code: str) -> int | None:
+    """The id of a vehicle, in service or not: its history stays readable."""
+    found = value(db, "SELECT id FROM vehicles WHERE code = ?", code)
+    return None if found is None else int(found)
+
+
+def drivers(db: Database) -> list[Row]:
+    """The drivers in service by name, each with the newest of their running trips."""
+    return rows(
+        db,
+        f"""SELECT d.id, d.code, d.name, t.id AS trip_id, t.ref AS trip_ref, t.state AS trip_state, v.code AS vehicle
+            FROM drivers d
+            LEFT JOIN trips t ON t.id = (
+              SELECT max(r.id) FROM trips r WHERE r.driver_id = d.id AND r.state IN ({_RUNNING}))
+            LEFT JOIN vehicles v ON v.id = t.vehicle_id
+            WHERE d.disabled_at IS NULL ORDER BY d.name, d.code""",
+    )
+
+
+_INVOICE = """
+SELECT i.id, i.uid, i.number, i.trip_id, t.ref AS trip_ref, y.name AS payer, y.kind AS payer_kind, i.state, i.issued_on,
+  i.due_on, i.issued_at, i.currency, i.total_cents, i.tax_cents, i.distance_m, i.sent_at, i.print_listed_at,
+  (SELECT coalesce(sum(p.amount_cents), 0) FROM payments p WHERE p.invoice_id = i.id) AS paid_cents
+FROM invoices i JOIN trips t ON t.id = i.trip_id JOIN payers y ON y.id = i.payer_id
+"""
+
+
+def invoices(db: Database, state: str | None, limit: int, offset: int) -> tuple[list[Row], int]:
+    """A page of invoices, newest first, and how many there are in all."""
+    where, args = ("i.state = ?", (state,)) if state is not None else ("1", ())
+    total = value(db, f"SELECT count(*) FROM invoices i WHERE {where}", *args)
+    return rows(db, f"{_INVOICE} WHERE {where} ORDER BY i.id DESC LIMIT ? OFFSET ?", *args, limit, offset), int(total)
+
+
+def invoice(db: Database, invoice_id: int) -> Row | None:
+    return row(db, f"{_INVOICE} WHERE i.id = ?", invoice_id)
+
+
+def invoice_lines(db: Database, invoice_id: int) -> list[Row]:
+    return rows(db, "SELECT * FROM invoice_lines WHERE invoice_id = ? ORDER BY position", invoice_id)
+
+
+def invoice_document(db: Database, invoice_id: int) -> tuple[str, str] | None:
+    """The number of an invoice and its document (JSON text, frozen at issue), or None."""
+    found = row(db, "SELECT number, document FROM invoices WHERE id = ?", invoice_id)
+    return (found["number"], found["document"]) if found else None
+
+
+def jobs(db: Database, state: str | None, limit: int, offset: int) -> tuple[list[Row], int]:
+    """A page of durable jobs, newest first, and how many there are in all."""
+    where, args = ("state = ?", (state,)) if state is not None else ("1", ())
+    total = value(db, f"SELECT count(*) FROM jobs WHERE {where}", *args)
+    columns = "id, name, queue, state, attempts, failures, due_at, created_at, claimed_at, finished_at, error"
+    order = "ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
+    return rows(db, f"SELECT {columns} FROM jobs WHERE {where} {order}", *args, limit, offset), int(total)
+
+
+def job_counts(db: Database) -> dict[str, int]:
+    """How many jobs there are in each state that occurs."""
+    return {found["state"]: found["n"] for found in rows(db, "SELECT state, count(*) AS n FROM jobs GROUP BY state")}
+
+
+def invoices_on(db: Database, issued_on: str) -> tuple[int, int]:
+    """How many invoices were issued on a local day (`2026-01-26`) and are not void, and their sum in minor units."""
+    found = row(
+        db,
+        "SELECT count(*) AS n, coalesce(sum(total_cents), 0) AS cents FROM invoices WHERE issued_on = ? AND state <> 'void'",
+        issued_on,
+    )
+    return (found["n"], found["cents"]) if found else (0, 0)
+
+
+def answers(db: Database) -> bool:
+    """True when the depot's tables can be read."""
+    return value(db, "SELECT count(*) FROM identity") is not None

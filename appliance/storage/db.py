@@ -1,0 +1,116 @@
+"""Opening `depot.db`, and the one way to write to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NewType
+
+from sqlite_utils import Database
+
+from appliance.errors import Busy, ConfigError
+
+Row = dict[str, Any]
+
+Tx = NewType("Tx", Database)
+"""A database inside a write transaction: only `write_tx` makes one, and what takes one must be called in one."""
+
+BUSY_TIMEOUT_MS = 10_000
+_EXPECTED = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": BUSY_TIMEOUT_MS}
+
+
+def open_depot(path: Path) -> Database:
+    """Opens the depot's database; it must have been migrated (role `init`).
+
+    Guarantees WAL, synchronous=FULL and foreign keys (asserted, not assumed). The connection may be handed from one
+    thread to another but is never used by two at once. Raises ConfigError where there is no database yet.
+    """
+    if not path.is_file():
+        raise ConfigError("no depot database here", subject=str(path), hint="start the box once: depotbox run")
+    return connect(path)
+
+
+def connect(path: Path) -> Database:
+    """Opens or creates an SQLite file with the settings above; used for `depot.db` and the GPS day files."""
+    conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
+    conn.execute("PRAGMA journal_mode=WAL")
+    conn.execute("PRAGMA synchronous=FULL")
+    conn.execute("PRAGMA foreign_keys=ON")
+    conn.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    conn.execute("PRAGMA journal_size_limit=16777216")
+    for name, expected in _EXPECTED.items():
+        found = conn.execute(f"PRAGMA {name}").fetchone()[0]
+        if found != expected:
+            raise ConfigError(f"PRAGMA {name} is {found!r}, expected {expected!r}", subject=str(path))
+    return Database(conn, execute_plugins=False)
+
+
+@contextmanager
+def write_tx(db: Database) -> Iterator[Tx]:
+    """The one way to write: takes the write lock first (BEGIN IMMEDIATE), so that a read inside is still true at the
+    commit. Commits at the end, rolls back on any exception. Never put a network call inside. Raises Busy when
+    another writer holds the lock for longer than the busy timeout."""
+    try:
+        db.conn.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise Busy("another writer holds the database", hint="try again") from error
+        raise
+    try:
+        yield Tx(db)
+        db.conn.execute("COMMIT")
+    except BaseException:
+        if db.conn.in_transaction:
+            db.conn.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def savepoint(tx: Tx) -> Iterator[None]:
+    """A part of a transaction: when the block raises, what it wrote is undone, and the transaction may go on."""
+    tx.conn.execute("SAVEPOINT part")
+    try:
+        yield
+    except BaseException:
+        if tx.conn.in_transaction:  # a full disk has rolled back the whole transaction already
+            tx.conn.execute("ROLLBACK TO part")
+            tx.conn.execute("RELEASE part")
+        raise
+    tx.conn.execute("RELEASE part")
+
+
+def rows(db: Database, sql: str, *args: Any) -> list[Row]:
+    """All rows of a query, as dicts."""
+    cursor = db.conn.execute(sql, args)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def row(db: Database, sql: str, *args: Any) -> Row | None:
+    """The first row of a query, or None."""
+    cursor = db.conn.execute(sql, args)
+    found = cursor.fetchone()
+    return dict(zip((column[0] for column in cursor.description), found, strict=True)) if found else None
+
+
+def value(db: Database, sql: str, *args: Any) -> Any:
+    """The first column of the first row, or None."""
+    found = db.conn.execute(sql, args).fetchone()
+    return found[0] if found else None
+
+
+def insert(tx: Tx, table: str, **columns: Any) -> int:
+    """Inserts one row and returns its rowid. Table and column names come from the code, never from outside."""
+    names = ", ".join(columns)
+    marks = ", ".join("?" * len(columns))
+    cursor = tx.conn.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(columns.values()))
+    return int(cursor.lastrowid or 0)
+
+
+def update(tx: Tx, table: str, id: int | str, **columns: Any) -> bool:
+    """Sets columns of the row with that id; False where there is none."""
+    sets = ", ".join(f"{name} = ?" for name in columns)
+    cursor = tx.conn.execute(f"UPDATE {table} SET {sets} WHERE id = ?", (*columns.values(), id))
+    return cursor.rowcount == 1

@@ -1,0 +1,98 @@
+"""Devices (trackers, tablets, phones): credentials belong to them, not to vehicles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlite_utils import Database
+
+from appliance.storage import times, uids
+from appliance.storage.db import Row, Tx, insert, row, rows, value
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the broker must know of a device: its login, its vehicle's code, and whether it is the position source."""
+
+    username: str
+    password_hash: str
+    vehicle: str
+    position_source: bool
+
+
+def accounts(db: Database) -> list[Account]:
+    """The accounts of all devices that are not revoked."""
+    found = rows(
+        db,
+        "SELECT username, password_hash, code, position_source FROM devices JOIN vehicles ON vehicles.id = vehicle_id"
+        " WHERE revoked_at IS NULL AND disabled_at IS NULL ORDER BY username",
+    )
+    return [Account(r["username"], r["password_hash"], r["code"], bool(r["position_source"])) for r in found]
+
+
+def add(tx: Tx, vehicle_id: int, code: str, password_hash: str, now: datetime) -> str:
+    """Adds a device to a vehicle and returns its username; the first one becomes the position source."""
+    count = value(tx, "SELECT count(*) FROM devices WHERE vehicle_id = ?", vehicle_id)
+    username = f"{code}-{count + 1}"
+    while value(tx, "SELECT 1 FROM devices WHERE username = ?", username):
+        count += 1
+        username = f"{code}-{count + 1}"
+    insert(
+        tx,
+        "devices",
+        uid=uids.new(),
+        vehicle_id=vehicle_id,
+        username=username,
+        password_hash=password_hash,
+        position_source=int(position_source(tx, vehicle_id) is None),
+        created_at=times.text(now),
+    )
+    return username
+
+
+def position_source(db: Database, vehicle_id: int) -> Row | None:
+    """The device whose fixes are the vehicle's trail; None while it has no device."""
+    return row(
+        db, "SELECT * FROM devices WHERE vehicle_id = ? AND position_source = 1 AND revoked_at IS NULL", vehicle_id
+    )
+
+
+def directory(db: Database) -> list[Row]:
+    """Every device that may publish: id, username, position_source, vehicle_id and vehicle code."""
+    return rows(
+        db,
+        "SELECT devices.id, username, position_source, vehicle_id, code FROM devices"
+        " JOIN vehicles ON vehicles.id = vehicle_id WHERE revoked_at IS NULL AND disabled_at IS NULL",
+    )
+
+
+def revoke(tx: Tx, username: str, now: datetime) -> Row | None:
+    """Revokes a device for good and returns its row with the vehicle's code; None where no such device is in use.
+
+    When it was the position source, the oldest device that its vehicle still has becomes it.
+    """
+    found = row(
+        tx,
+        "SELECT devices.*, code FROM devices JOIN vehicles ON vehicles.id = vehicle_id"
+        " WHERE username = ? AND revoked_at IS NULL",
+        username,
+    )
+    if found is None:
+        return None
+    tx.conn.execute("UPDATE devices SET revoked_at = ? WHERE id = ?", (times.text(now), found["id"]))
+    if found["position_source"]:
+        tx.conn.execute(
+            "UPDATE devices SET position_source = 1"
+            " WHERE id = (SELECT min(id) FROM devices WHERE vehicle_id = ? AND revoked_at IS NULL)",
+            (found["vehicle_id"],),
+        )
+    return found
+
+
+def listed(db: Database) -> list[Row]:
+    """All devices with their vehicle's id, the revoked ones too; nothing secret."""
+    return rows(
+        db,
+        "SELECT id, uid, vehicle_id, username, position_source, created_at, revoked_at FROM devices ORDER BY vehicle_id, id",
+    )

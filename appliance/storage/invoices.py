@@ -1,0 +1,132 @@
+"""Invoices: numbered, frozen at issue, one live one a trip."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlite_utils import Database
+
+from appliance.domain import invoice
+from appliance.domain.fare import Line
+from appliance.storage import identity, sync_log, times, uids
+from appliance.storage.db import Row, Tx, insert, row, value
+
+
+def next_number(tx: Tx, depot: str, year: int) -> str:
+    """Takes the next number of the year. It moves in the invoice's own transaction, so a rolled-back invoice gives
+    its number back and a committed one keeps it for ever."""
+    series = identity.series(tx)
+    count = value(
+        tx,
+        "INSERT INTO invoice_counters VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last",
+        year,
+        series,
+    )
+    return invoice.number(depot, year, series, count)
+
+
+def add(
+    tx: Tx,
+    *,
+    number: str,
+    trip_id: int,
+    payer_id: int,
+    lines: Sequence[Line],
+    issued: date,
+    due: date,
+    currency: str,
+    distance_m: float | None,
+    document: dict[str, Any],
+    now: datetime,
+    replaces_id: int | None = None,
+) -> int:
+    """Inserts an invoice with its lines and logs it for the central office. Returns its id."""
+    uid = uids.new()
+    id = insert(
+        tx,
+        "invoices",
+        uid=uid,
+        number=number,
+        trip_id=trip_id,
+        payer_id=payer_id,
+        state=invoice.State.issued.value,
+        replaces_id=replaces_id,
+        issued_on=issued.isoformat(),
+        due_on=due.isoformat(),
+        issued_at=times.text(now),
+        currency=currency,
+        total_cents=sum(line.amount_cents for line in lines),
+        tax_cents=sum(line.amount_cents for line in lines if line.kind == "tax"),
+        distance_m=distance_m,
+        document=json.dumps(document, sort_keys=True, ensure_ascii=False),
+    )
+    for position, line in enumerate(lines, 1):
+        insert(
+            tx,
+            "invoice_lines",
+            invoice_id=id,
+            position=position,
+            kind=line.kind,
+            text=line.text,
+            quantity=str(line.quantity),
+            unit=line.unit,
+            unit_cents=line.unit_cents,
+            amount_cents=line.amount_cents,
+        )
+    _log(tx, id, "issued", now)
+    return id
+
+
+def get(db: Database, id: int) -> Row | None:
+    return row(db, "SELECT * FROM invoices WHERE id = ?", id)
+
+
+def live_of_trip(db: Database, trip_id: int) -> Row | None:
+    return row(db, "SELECT * FROM invoices WHERE trip_id = ? AND state <> 'void'", trip_id)
+
+
+def last_void_of_trip(db: Database, trip_id: int) -> int | None:
+    """The void invoice that a new one of the trip replaces: the one that no other replaces yet."""
+    found = value(
+        db,
+        "SELECT id FROM invoices WHERE trip_id = ? AND state = 'void'"
+        " AND id NOT IN (SELECT replaces_id FROM invoices WHERE replaces_id IS NOT NULL)",
+        trip_id,
+    )
+    return None if found is None else int(found)
+
+
+def mark_sent(tx: Tx, id: int, now: datetime) -> None:
+    tx.conn.execute("UPDATE invoices SET sent_at = ? WHERE id = ? AND sent_at IS NULL", (times.text(now), id))
+    _log(tx, id, "sent", now)
+
+
+def mark_print_listed(tx: Tx, id: int, now: datetime) -> None:
+    tx.conn.execute(
+        "UPDATE invoices SET print_listed_at = ? WHERE id = ? AND print_listed_at IS NULL", (times.text(now), id)
+    )
+    _log(tx, id, "print_listed", now)
+
+
+def raise_adjustment(tx: Tx, id: int, old_m: float, new_m: float, now: datetime) -> None:
+    """Keeps one open adjustment an invoice: a newer measurement replaces the figure of the older one."""
+    tx.conn.execute(
+        "INSERT INTO adjustments (uid, invoice_id, old_distance_m, new_distance_m, raised_at) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (invoice_id) WHERE state = 'open' DO UPDATE SET new_distance_m = excluded.new_distance_m",
+        (uids.new(), id, old_m, new_m, times.text(now)),
+    )
+
+
+def _log(tx: Tx, id: int, kind: str, now: datetime) -> None:
+    found = row(
+        tx,
+        "SELECT invoices.uid, number, trips.uid AS trip_uid, payers.uid AS payer_uid, invoices.state, issued_on,"
+        " due_on, currency, total_cents, tax_cents, sent_at, invoices.distance_m FROM invoices"
+        " JOIN trips ON trips.id = trip_id JOIN payers ON payers.id = invoices.payer_id WHERE invoices.id = ?",
+        id,
+    )
+    assert found is not None
+    sync_log.append(tx, "invoices", kind, found["uid"], found, now)

@@ -1,0 +1,168 @@
+"""The jobs table: every durable task is a row before it is a message (design section 6).
+
+All moves are compare-and-set: "somebody got there first" is False or None, a normal answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlite_utils import Database
+
+from appliance.storage import times
+from appliance.storage.db import Row, Tx, row, rows, value
+
+STATES = ("pending", "running", "done", "failed", "waiting", "discarded")
+
+
+def add(
+    tx: Tx,
+    id: str,
+    name: str,
+    queue: str,
+    arguments: dict[str, Any],
+    *,
+    due_at: datetime,
+    now: datetime,
+    key: str | None = None,
+) -> str:
+    """Adds a pending job, or finds the one of the same id, or the one of the same key that has not begun.
+
+    Returns the id. A job that is due now counts as sent: its maker sends it right after the commit.
+    """
+    tx.conn.execute(
+        "INSERT OR IGNORE INTO jobs (id, name, queue, arguments, state, key, due_at, created_at, sent_at)"
+        " VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?)",
+        (
+            id,
+            name,
+            queue,
+            json.dumps(arguments),
+            key,
+            times.text(due_at),
+            times.text(now),
+            times.text(now) if due_at <= now else None,
+        ),
+    )
+    if key is None:
+        return id
+    return str(value(tx, "SELECT id FROM jobs WHERE key = ? AND state IN ('pending', 'waiting')", key))
+
+
+def get(db: Database, id: str) -> Row | None:
+    return row(db, "SELECT * FROM jobs WHERE id = ?", id)
+
+
+def arguments(found: Row) -> dict[str, Any]:
+    """The keyword arguments that a job row keeps."""
+    kept: dict[str, Any] = json.loads(found["arguments"])
+    return kept
+
+
+def claim(tx: Tx, id: str, worker: str, now: datetime) -> Row | None:
+    """Takes a job that is due for this worker and returns its row; None where there is nothing to take."""
+    return row(
+        tx,
+        "UPDATE jobs SET state = 'running', attempts = attempts + 1, worker = ?, claimed_at = ?"
+        " WHERE id = ? AND state IN ('pending', 'waiting') AND due_at <= ? RETURNING *",
+        worker,
+        times.text(now),
+        id,
+        times.text(now),
+    )
+
+
+def finish(tx: Tx, id: str, attempt: int, result: Any, now: datetime) -> bool:
+    """Marks this attempt done. False: the attempt is not the current one any more; its effect must not commit."""
+    return _move(tx, id, attempt, state="done", finished_at=times.text(now), result=json.dumps(result), error=None)
+
+
+def wait(tx: Tx, id: str, attempt: int, due_at: datetime, error: str, *, failures: int) -> bool:
+    """Puts the attempt's job back, to be tried again at `due_at`."""
+    return _move(tx, id, attempt, state="waiting", due_at=times.text(due_at), error=error, failures=failures)
+
+
+def fail(tx: Tx, id: str, attempt: int, error: str, traceback: str, now: datetime, *, failures: int) -> bool:
+    """Parks the job as failed, with its traceback, until a person retries it."""
+    return _move(
+        tx,
+        id,
+        attempt,
+        state="failed",
+        error=error,
+        traceback=traceback,
+        finished_at=times.text(now),
+        failures=failures,
+    )
+
+
+def unfinished(db: Database, now: datetime, limit: int = 500) -> list[Row]:
+    """Jobs that are due and not claimed, oldest first: for the sweeper to judge which to send again."""
+    return rows(
+        db,
+        "SELECT id, name, queue, due_at, sent_at, sends FROM jobs WHERE state IN ('pending', 'waiting')"
+        " AND due_at <= ? ORDER BY due_at LIMIT ?",
+        times.text(now),
+        limit,
+    )
+
+
+def mark_sent(tx: Tx, ids: Sequence[str], now: datetime) -> None:
+    tx.conn.executemany(
+        "UPDATE jobs SET sent_at = ?, sends = sends + 1 WHERE id = ?", [(times.text(now), id) for id in ids]
+    )
+
+
+def running(db: Database) -> list[Row]:
+    return rows(db, "SELECT id, name, attempts, failures, worker FROM jobs WHERE state = 'running'")
+
+
+def retry(tx: Tx, id: str, who: str, now: datetime) -> bool:
+    """A person tries a failed or discarded job again. False where it is in another state."""
+    cursor = tx.conn.execute(
+        "UPDATE jobs SET state = 'pending', failures = 0, due_at = ?, sent_at = NULL, retried_by = ?, retried_at = ?,"
+        " finished_at = NULL WHERE id = ? AND state IN ('failed', 'discarded')",
+        (times.text(now), who, times.text(now), id),
+    )
+    return cursor.rowcount == 1
+
+
+def discard(tx: Tx, id: str, who: str, now: datetime) -> bool:
+    """A person gives a job up. False where it runs or has ended well."""
+    cursor = tx.conn.execute(
+        "UPDATE jobs SET state = 'discarded', finished_at = ?, retried_by = ? WHERE id = ?"
+        " AND state IN ('pending', 'waiting', 'failed')",
+        (times.text(now), who, id),
+    )
+    return cursor.rowcount == 1
+
+
+def listed(db: Database, state: str | None, limit: int) -> list[Row]:
+    """The newest jobs, of one state or of all."""
+    return rows(
+        db,
+        "SELECT id, name, queue, state, attempts, created_at, due_at, finished_at, error FROM jobs"
+        " WHERE ? IS NULL OR state = ? ORDER BY created_at DESC LIMIT ?",
+        state,
+        state,
+        limit,
+    )
+
+
+def delete_finished(tx: Tx, before: datetime) -> int:
+    """Forgets jobs that were done or discarded before then. Failed ones stay until a person decides."""
+    cursor = tx.conn.execute(
+        "DELETE FROM jobs WHERE state IN ('done', 'discarded') AND finished_at < ?", (times.text(before),)
+    )
+    return cursor.rowcount
+
+
+def _move(tx: Tx, id: str, attempt: int, **columns: Any) -> bool:
+    sets = ", ".join(f"{name} = ?" for name in columns)
+    cursor = tx.conn.execute(
+        f"UPDATE jobs SET {sets} WHERE id = ? AND state = 'running' AND attempts = ?", (*columns.values(), id, attempt)
+    )
+    return cursor.rowcount == 1

@@ -1,0 +1,99 @@
+"""Payers (a patient, a broker, a facility) and their effective-dated rates."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time
+from typing import Any, Literal
+
+from sqlite_utils import Database
+
+from appliance.domain.fare import Rate
+from appliance.domain.trip import LevelOfService
+from appliance.storage import sync_log, times, uids
+from appliance.storage.db import Row, Tx, insert, row, rows
+
+
+def add(
+    tx: Tx,
+    name: str,
+    kind: Literal["patient", "broker", "facility"],
+    now: datetime,
+    *,
+    patient_id: int | None = None,
+    address: str = "",
+    email: str = "",
+    delivery: Literal["mail", "print"] = "mail",
+    terms_days: int = 30,
+) -> int:
+    uid = uids.new()
+    sync_log.append(tx, "reference", "payer", uid, {"kind": kind, "delivery": delivery, "terms_days": terms_days}, now)
+    return insert(
+        tx,
+        "payers",
+        uid=uid,
+        name=name,
+        kind=kind,
+        patient_id=patient_id,
+        address=address,
+        email=email,
+        delivery=delivery,
+        terms_days=terms_days,
+        created_at=times.text(now),
+    )
+
+
+def by_name(db: Database, name: str) -> Row | None:
+    return row(db, "SELECT * FROM payers WHERE name = ? AND kind <> 'patient'", name)
+
+
+def of_patient(db: Database, patient_id: int) -> Row | None:
+    return row(db, "SELECT * FROM payers WHERE patient_id = ?", patient_id)
+
+
+def get(db: Database, id: int) -> Row | None:
+    return row(db, "SELECT * FROM payers WHERE id = ?", id)
+
+
+def add_rate(tx: Tx, payer_id: int, rate: Rate, now: datetime) -> int:
+    uid = uids.new()
+    columns: dict[str, Any] = {
+        "level": rate.level.value,
+        "valid_from": rate.valid_from.isoformat(),
+        "valid_to": rate.valid_to.isoformat() if rate.valid_to else None,
+        "base_cents": rate.base_cents,
+        "per_unit_cents": rate.per_unit_cents,
+        "unit": rate.unit,
+        "free_units": rate.free_units,
+        "wait_per_min_cents": rate.wait_per_min_cents,
+        "free_wait_min": rate.free_wait_min,
+        "after_hours_cents": rate.after_hours_cents,
+        "after_hours_from": rate.after_hours_from.isoformat("minutes"),
+        "after_hours_to": rate.after_hours_to.isoformat("minutes"),
+        "no_show_cents": rate.no_show_cents,
+        "tax_bp": rate.tax_bp,
+    }
+    sync_log.append(tx, "reference", "rate", uid, columns, now)
+    return insert(tx, "rates", uid=uid, payer_id=payer_id, **columns)
+
+
+def rates(db: Database, payer_id: int) -> list[Rate]:
+    found = rows(db, "SELECT * FROM rates WHERE payer_id = ? ORDER BY valid_from", payer_id)
+    return [
+        Rate(
+            level=LevelOfService(r["level"]),
+            valid_from=date.fromisoformat(r["valid_from"]),
+            valid_to=date.fromisoformat(r["valid_to"]) if r["valid_to"] else None,
+            base_cents=r["base_cents"],
+            per_unit_cents=r["per_unit_cents"],
+            unit=r["unit"],
+            free_units=r["free_units"],
+            wait_per_min_cents=r["wait_per_min_cents"],
+            free_wait_min=r["free_wait_min"],
+            after_hours_cents=r["after_hours_cents"],
+            after_hours_from=time.fromisoformat(r["after_hours_from"]),
+            after_hours_to=time.fromisoformat(r["after_hours_to"]),
+            no_show_cents=r["no_show_cents"],
+            tax_bp=r["tax_bp"],
+        )
+        for r in found
+    ]

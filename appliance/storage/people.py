@@ -1,0 +1,68 @@
+"""Drivers, patients and the consent that patients gave."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlite_utils import Database
+
+from appliance.storage import sync_log, times, uids
+from appliance.storage.db import Row, Tx, insert, row, value
+
+
+def add_driver(tx: Tx, code: str, name: str, now: datetime, *, phone: str = "", email: str = "") -> int:
+    uid = uids.new()
+    sync_log.append(tx, "reference", "driver", uid, {"code": code}, now)
+    return insert(
+        tx, "drivers", uid=uid, code=code, name=name, phone=phone, email=email, created_at=times.text(now)
+    )
+
+
+def driver_by_code(db: Database, code: str) -> Row | None:
+    return row(db, "SELECT * FROM drivers WHERE code = ?", code)
+
+
+def add_patient(tx: Tx, name: str, now: datetime, *, address: str = "", phone: str = "", email: str = "") -> int:
+    return insert(
+        tx,
+        "patients",
+        uid=uids.new(),
+        name=name,
+        address=address,
+        phone=phone,
+        email=email,
+        created_at=times.text(now),
+    )
+
+
+def patient_by_name(db: Database, name: str) -> Row | None:
+    return row(db, "SELECT * FROM patients WHERE name = ? AND erased_at IS NULL ORDER BY id LIMIT 1", name)
+
+
+def patient(db: Database, id: int | None) -> Row | None:
+    return row(db, "SELECT * FROM patients WHERE id = ?", id)
+
+
+def record_consent(tx: Tx, patient_id: int, given: bool, who: str, now: datetime) -> None:
+    """Records that the patient allowed or withdrew e-mail. The newest record counts."""
+    insert(
+        tx,
+        "consents",
+        uid=uids.new(),
+        patient_id=patient_id,
+        purpose="email",
+        given=int(given),
+        recorded_by=who,
+        recorded_at=times.text(now),
+    )
+
+
+def consents_to_email(db: Database, patient_id: int) -> bool:
+    """True only where the newest record says so; nothing recorded means no."""
+    return bool(
+        value(
+            db,
+            "SELECT given FROM consents WHERE patient_id = ? AND purpose = 'email' ORDER BY id DESC LIMIT 1",
+            patient_id,
+        )
+    )

@@ -1,0 +1,202 @@
+"""The first migration of `depot.db`. Never edited after a release: a change is a new migration.
+
+Conventions: `id` is local, `uid` is a ULID that the central office knows; `*_at` is UTC text (see times.py); amounts
+are integer minor units (`*_cents`); states are the words of `appliance/domain`.
+"""
+
+FIRST = """
+CREATE TABLE identity (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+CREATE TABLE users (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, email TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+  role TEXT NOT NULL CHECK (role IN ('administrator', 'dispatcher', 'biller', 'viewer')),
+  password_hash TEXT, wants_email INTEGER NOT NULL DEFAULT 1, disabled_at TEXT, created_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE patients (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, name TEXT NOT NULL, address TEXT NOT NULL DEFAULT '',
+  phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '', erased_at TEXT, created_at TEXT NOT NULL
+) STRICT;
+
+-- Consent is a history: the newest row for a patient and purpose counts.
+CREATE TABLE consents (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, patient_id INTEGER NOT NULL REFERENCES patients (id),
+  purpose TEXT NOT NULL CHECK (purpose IN ('email')), given INTEGER NOT NULL CHECK (given IN (0, 1)),
+  recorded_by TEXT NOT NULL, recorded_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX consents_patient ON consents (patient_id, purpose, id);
+
+CREATE TABLE payers (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('patient', 'broker', 'facility')),
+  patient_id INTEGER REFERENCES patients (id), address TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '',
+  delivery TEXT NOT NULL CHECK (delivery IN ('mail', 'print')), terms_days INTEGER NOT NULL DEFAULT 30,
+  created_at TEXT NOT NULL, CHECK ((kind = 'patient') = (patient_id IS NOT NULL))
+) STRICT;
+CREATE UNIQUE INDEX payers_name ON payers (name) WHERE kind <> 'patient';
+
+CREATE TABLE rates (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, payer_id INTEGER NOT NULL REFERENCES payers (id),
+  level TEXT NOT NULL CHECK (level IN ('ambulatory', 'wheelchair', 'stretcher', 'bariatric')),
+  valid_from TEXT NOT NULL, valid_to TEXT, base_cents INTEGER NOT NULL, per_unit_cents INTEGER NOT NULL,
+  unit TEXT NOT NULL CHECK (unit IN ('km', 'mile')), free_units REAL NOT NULL DEFAULT 0,
+  wait_per_min_cents INTEGER NOT NULL DEFAULT 0, free_wait_min REAL NOT NULL DEFAULT 0,
+  after_hours_cents INTEGER NOT NULL DEFAULT 0, after_hours_from TEXT NOT NULL DEFAULT '20:00',
+  after_hours_to TEXT NOT NULL DEFAULT '06:00', no_show_cents INTEGER NOT NULL DEFAULT 0,
+  tax_bp INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX rates_payer ON rates (payer_id, level, valid_from);
+
+CREATE TABLE vehicles (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, code TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+  plate TEXT NOT NULL DEFAULT '', levels TEXT NOT NULL DEFAULT 'ambulatory', disabled_at TEXT,
+  created_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE devices (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, vehicle_id INTEGER NOT NULL REFERENCES vehicles (id),
+  username TEXT NOT NULL UNIQUE, password_hash TEXT NOT NULL, position_source INTEGER NOT NULL DEFAULT 0,
+  created_at TEXT NOT NULL, revoked_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX devices_source ON devices (vehicle_id) WHERE position_source = 1 AND revoked_at IS NULL;
+
+CREATE TABLE drivers (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, code TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+  phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '', user_id INTEGER REFERENCES users (id),
+  disabled_at TEXT, created_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE trips (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE,
+  ref TEXT UNIQUE,                       -- the broker's or the recording's own trip number
+  state TEXT NOT NULL, level TEXT NOT NULL DEFAULT 'ambulatory',
+  payer_id INTEGER REFERENCES payers (id), patient_id INTEGER REFERENCES patients (id),
+  vehicle_id INTEGER REFERENCES vehicles (id), driver_id INTEGER REFERENCES drivers (id),
+  outbound_trip_id INTEGER REFERENCES trips (id),
+  pickup_at TEXT NOT NULL, appointment_at TEXT, pickup_address TEXT NOT NULL, dropoff_address TEXT NOT NULL,
+  pickup_lat REAL, pickup_lon REAL, dropoff_lat REAL, dropoff_lon REAL,
+  accepted_at TEXT, en_route_at TEXT, arrived_pickup_at TEXT, on_board_at TEXT, arrived_dropoff_at TEXT,
+  completed_at TEXT, cancelled_at TEXT, no_show_at TEXT, contact_attempts INTEGER NOT NULL DEFAULT 0,
+  flagged_at TEXT, released_at TEXT,
+  distance_m REAL, duration_s REAL, stops INTEGER, fixes INTEGER, completeness REAL, trail_closed_at TEXT,
+  unbilled_reason TEXT, version INTEGER NOT NULL DEFAULT 1, created_at TEXT NOT NULL, updated_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX trips_state ON trips (state, pickup_at);
+CREATE INDEX trips_pickup ON trips (pickup_at);
+CREATE INDEX trips_vehicle ON trips (vehicle_id, state);
+
+CREATE TABLE trip_events (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, trip_id INTEGER REFERENCES trips (id),
+  event_id TEXT UNIQUE,                  -- given by the device; the same event twice is one row
+  event TEXT NOT NULL, at TEXT NOT NULL, received_at TEXT NOT NULL, from_state TEXT, to_state TEXT,
+  accepted INTEGER NOT NULL, reason TEXT, source TEXT NOT NULL, who TEXT NOT NULL, odometer_km REAL
+) STRICT;
+CREATE INDEX trip_events_trip ON trip_events (trip_id, id);
+
+CREATE TABLE invoices (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, number TEXT NOT NULL UNIQUE,
+  trip_id INTEGER NOT NULL REFERENCES trips (id), payer_id INTEGER NOT NULL REFERENCES payers (id),
+  state TEXT NOT NULL CHECK (state IN ('issued', 'paid', 'disputed', 'void')),
+  replaces_id INTEGER UNIQUE REFERENCES invoices (id),
+  issued_on TEXT NOT NULL, due_on TEXT NOT NULL, issued_at TEXT NOT NULL, currency TEXT NOT NULL,
+  total_cents INTEGER NOT NULL, tax_cents INTEGER NOT NULL, distance_m REAL,
+  document TEXT NOT NULL,                -- JSON of all that the PDF shows, frozen at issue
+  sent_at TEXT, print_listed_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX invoices_one_live ON invoices (trip_id) WHERE state <> 'void';
+CREATE INDEX invoices_due ON invoices (state, due_on);
+
+CREATE TABLE invoice_lines (
+  id INTEGER PRIMARY KEY, invoice_id INTEGER NOT NULL REFERENCES invoices (id), position INTEGER NOT NULL,
+  kind TEXT NOT NULL, text TEXT NOT NULL, quantity TEXT NOT NULL, unit TEXT NOT NULL, unit_cents INTEGER NOT NULL,
+  amount_cents INTEGER NOT NULL, UNIQUE (invoice_id, position)
+) STRICT;
+
+CREATE TABLE invoice_counters (
+  year INTEGER NOT NULL, series TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (year, series)
+) STRICT, WITHOUT ROWID;
+
+-- A late batch of fixes changed what an invoiced trip measures; a person accepts or dismisses it.
+CREATE TABLE adjustments (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, invoice_id INTEGER NOT NULL REFERENCES invoices (id),
+  old_distance_m REAL NOT NULL, new_distance_m REAL NOT NULL, raised_at TEXT NOT NULL,
+  state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'accepted', 'dismissed')), decided_by TEXT, decided_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX adjustments_open ON adjustments (invoice_id) WHERE state = 'open';
+
+CREATE TABLE payments (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, invoice_id INTEGER NOT NULL REFERENCES invoices (id),
+  amount_cents INTEGER NOT NULL, paid_on TEXT NOT NULL, origin TEXT NOT NULL CHECK (origin IN ('depot', 'centre')),
+  reference TEXT NOT NULL DEFAULT '', recorded_by TEXT NOT NULL, recorded_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX payments_invoice ON payments (invoice_id);
+
+CREATE TABLE reminders (
+  id INTEGER PRIMARY KEY, invoice_id INTEGER NOT NULL REFERENCES invoices (id), stage INTEGER NOT NULL,
+  created_at TEXT NOT NULL, UNIQUE (invoice_id, stage)
+) STRICT;
+
+CREATE TABLE mails (
+  id INTEGER PRIMARY KEY, message_id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, recipient TEXT NOT NULL,
+  subject TEXT NOT NULL, invoice_id INTEGER REFERENCES invoices (id), reminder_id INTEGER REFERENCES reminders (id),
+  state TEXT NOT NULL CHECK (state IN ('pending', 'sending', 'sent', 'parked')), attempts INTEGER NOT NULL DEFAULT 0,
+  created_at TEXT NOT NULL, sending_at TEXT, sent_at TEXT, last_error TEXT
+) STRICT;
+CREATE UNIQUE INDEX mails_invoice ON mails (invoice_id) WHERE kind = 'invoice';
+
+CREATE TABLE notifications (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, user_id INTEGER NOT NULL REFERENCES users (id),
+  type TEXT NOT NULL, message TEXT NOT NULL, created_at TEXT NOT NULL, read_at TEXT, job_id TEXT UNIQUE
+) STRICT;
+
+CREATE TABLE jobs (
+  id TEXT PRIMARY KEY,                   -- is Celery's task id
+  name TEXT NOT NULL, queue TEXT NOT NULL, arguments TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('pending', 'running', 'done', 'failed', 'waiting', 'discarded')),
+  key TEXT,                              -- at most one job that has not begun a key
+  attempts INTEGER NOT NULL DEFAULT 0,   -- claims: fences the effect of one against the next
+  failures INTEGER NOT NULL DEFAULT 0,   -- errors and dead workers: three park the job
+  due_at TEXT NOT NULL, created_at TEXT NOT NULL, sent_at TEXT, sends INTEGER NOT NULL DEFAULT 0,
+  worker TEXT, claimed_at TEXT, finished_at TEXT, result TEXT, error TEXT, traceback TEXT,
+  retried_by TEXT, retried_at TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX jobs_open ON jobs (due_at) WHERE state IN ('pending', 'waiting');
+CREATE INDEX jobs_running ON jobs (claimed_at) WHERE state = 'running';
+CREATE INDEX jobs_finished ON jobs (state, finished_at);
+-- Not the running ones: they may have read before the change that asks again.
+CREATE UNIQUE INDEX jobs_key ON jobs (key) WHERE key IS NOT NULL AND state IN ('pending', 'waiting');
+
+CREATE TABLE schedules (
+  name TEXT PRIMARY KEY, task TEXT NOT NULL, arguments TEXT NOT NULL DEFAULT '{}',
+  every_s REAL, crontab TEXT, zone TEXT NOT NULL DEFAULT 'UTC', enabled INTEGER NOT NULL DEFAULT 1,
+  last_run_at TEXT, next_run_at TEXT, missed INTEGER NOT NULL DEFAULT 0, CHECK ((every_s IS NULL) <> (crontab IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- How far the changes of each GPS day file have been worked through.
+CREATE TABLE gps_watermarks (day TEXT PRIMARY KEY, change_id INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE replays (digest TEXT PRIMARY KEY, shift_ms INTEGER NOT NULL, chosen_at TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+-- Immutable: what the central office must learn, chained by hashes (design section 9).
+CREATE TABLE sync_log (
+  epoch INTEGER NOT NULL, stream TEXT NOT NULL CHECK (stream IN ('invoices', 'trips', 'trails', 'reference')),
+  seq INTEGER NOT NULL, kind TEXT NOT NULL, uid TEXT NOT NULL, snapshot TEXT NOT NULL,
+  hash TEXT NOT NULL, chain TEXT NOT NULL, created_at TEXT NOT NULL, acknowledged_at TEXT, rejected_reason TEXT,
+  PRIMARY KEY (epoch, stream, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sync_log_waiting ON sync_log (stream, seq) WHERE acknowledged_at IS NULL;
+CREATE TRIGGER sync_log_immutable BEFORE UPDATE OF epoch, stream, seq, kind, uid, snapshot, hash, chain ON sync_log
+  BEGIN SELECT RAISE(ABORT, 'sync_log rows are immutable'); END;
+CREATE TRIGGER sync_log_kept BEFORE DELETE ON sync_log
+  BEGIN SELECT RAISE(ABORT, 'sync_log rows are kept'); END;
+
+CREATE TABLE audit_log (
+  id INTEGER PRIMARY KEY, at TEXT NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL,
+  subject_uid TEXT NOT NULL, detail TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX audit_log_subject ON audit_log (subject, subject_uid, id);
+CREATE TRIGGER audit_log_append_only BEFORE UPDATE ON audit_log
+  BEGIN SELECT RAISE(ABORT, 'audit_log is append-only'); END;
+CREATE TRIGGER audit_log_kept BEFORE DELETE ON audit_log
+  BEGIN SELECT RAISE(ABORT, 'audit_log is append-only'); END;
+"""

@@ -1,0 +1,19 @@
+"""Times as they stand in the database: UTC text with milliseconds, which sorts as it reads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def text(at: datetime) -> str:
+    """`2026-01-26T15:57:02.000Z`. The time must be aware."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def parse(stored: str) -> datetime:
+    """The aware UTC time of a stored text."""
+    return datetime.fromisoformat(stored)
+
+
+def parse_or_none(stored: str | None) -> datetime | None:
+    return parse(stored) if stored else None

@@ -1,0 +1,109 @@
+"""Trips and their events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlite_utils import Database
+
+from appliance.storage import sync_log, times, uids
+from appliance.storage.db import Row, Tx, insert, row, rows
+
+STAMP_COLUMNS = (
+    "accepted_at",
+    "en_route_at",
+    "arrived_pickup_at",
+    "on_board_at",
+    "arrived_dropoff_at",
+    "completed_at",
+    "cancelled_at",
+    "no_show_at",
+)
+_SYNCED = ("uid", "ref", "state", "level", "pickup_at", "appointment_at", *STAMP_COLUMNS, "distance_m", "duration_s")
+
+
+def add(tx: Tx, now: datetime, **columns: Any) -> int:
+    """Inserts a trip (columns as in the schema; state included) and logs it for the central office."""
+    at = times.text(now)
+    id = insert(tx, "trips", uid=uids.new(), created_at=at, updated_at=at, **columns)
+    _log(tx, id, now)
+    return id
+
+
+def get(db: Database, id: int) -> Row | None:
+    return row(db, "SELECT * FROM trips WHERE id = ?", id)
+
+
+def by_ref(db: Database, ref: str) -> Row | None:
+    return row(db, "SELECT * FROM trips WHERE ref = ?", ref)
+
+
+def change(tx: Tx, id: int, now: datetime, **columns: Any) -> None:
+    """Sets columns, moves the version on, and logs the trip for the central office."""
+    sets = ", ".join(f"{name} = ?" for name in columns)
+    tx.conn.execute(
+        f"UPDATE trips SET {sets}, version = version + 1, updated_at = ? WHERE id = ?",
+        (*columns.values(), times.text(now), id),
+    )
+    _log(tx, id, now)
+
+
+def note_unbilled(tx: Tx, id: int, reason: str | None) -> None:
+    """Why the trip has no invoice; None once it has one."""
+    tx.conn.execute("UPDATE trips SET unbilled_reason = ? WHERE id = ?", (reason, id))
+
+
+def add_event(tx: Tx, now: datetime, **columns: Any) -> None:
+    insert(tx, "trip_events", uid=uids.new(), received_at=times.text(now), **columns)
+
+
+def event(db: Database, event_id: str) -> Row | None:
+    """The event that a device sent under this id, if it is known."""
+    return row(db, "SELECT * FROM trip_events WHERE event_id = ?", event_id)
+
+
+def running_of_vehicles(db: Database) -> list[Row]:
+    """id and vehicle code of each trip under way."""
+    return rows(
+        db, "SELECT trips.id, code FROM trips JOIN vehicles ON vehicles.id = vehicle_id WHERE state = 'in_progress'"
+    )
+
+
+def open_of_vehicles(db: Database) -> list[Row]:
+    """What the vehicles must know of their trips: assigned or under way, in the order of their pickup."""
+    return rows(
+        db,
+        "SELECT code, trips.id, trips.state, level, pickup_at, appointment_at FROM trips"
+        " JOIN vehicles ON vehicles.id = vehicle_id WHERE trips.state IN ('assigned', 'in_progress')"
+        " ORDER BY code, pickup_at, trips.id",
+    )
+
+
+def touched_by(db: Database, vehicle_id: int, start: datetime, end: datetime) -> list[int]:
+    """Ids of the vehicle's completed trips whose trail overlaps [start, end]."""
+    found = rows(
+        db,
+        "SELECT id FROM trips WHERE vehicle_id = ? AND state = 'completed' AND completed_at >= ?"
+        " AND coalesce(on_board_at, arrived_pickup_at, en_route_at, completed_at) <= ?",
+        vehicle_id,
+        times.text(start),
+        times.text(end),
+    )
+    return [r["id"] for r in found]
+
+
+def running_since_before(db: Database, limit: datetime) -> list[Row]:
+    """Trips under way, not flagged yet, whose first stamp is older than the limit."""
+    return rows(
+        db,
+        "SELECT id, vehicle_id FROM trips WHERE state = 'in_progress' AND flagged_at IS NULL"
+        " AND coalesce(en_route_at, arrived_pickup_at, on_board_at) < ?",
+        times.text(limit),
+    )
+
+
+def _log(tx: Tx, id: int, now: datetime) -> None:
+    trip = get(tx, id)
+    assert trip is not None
+    sync_log.append(tx, "trips", "trip", trip["uid"], {name: trip[name] for name in _SYNCED}, now)

@@ -1,0 +1,43 @@
+"""Vehicles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlite_utils import Database
+
+from appliance.errors import InputError
+from appliance.storage import sync_log, times, uids
+from appliance.storage.db import Row, Tx, insert, row, rows, value
+
+_CODE = re.compile(r"[A-Za-z0-9_-]{1,32}")  # it is a level of an MQTT topic
+
+
+def add(
+    tx: Tx, code: str, now: datetime, *, name: str = "", plate: str = "", levels: Collection[str] = ("ambulatory",)
+) -> int:
+    """Adds a vehicle and returns its id. Raises InputError where the code is taken or cannot stand in a topic."""
+    if not _CODE.fullmatch(code):
+        raise InputError("expected 1 to 32 letters, digits, - or _", subject=f"vehicle code {code!r}")
+    if by_code(tx, code):
+        raise InputError("there is already a vehicle with this code", subject=code)
+    uid = uids.new()
+    columns = {"code": code, "name": name or code, "plate": plate, "levels": " ".join(levels)}
+    id = insert(tx, "vehicles", uid=uid, created_at=times.text(now), **columns)
+    sync_log.append(tx, "reference", "vehicle", uid, columns, now)
+    return id
+
+
+def by_code(db: Database, code: str) -> Row | None:
+    return row(db, "SELECT * FROM vehicles WHERE code = ?", code)
+
+
+def every(db: Database) -> list[Row]:
+    return rows(db, "SELECT * FROM vehicles ORDER BY code")
+
+
+def code_of(db: Database, id: int | None) -> str | None:
+    found = value(db, "SELECT code FROM vehicles WHERE id = ?", id)
+    return None if found is None else str(found)

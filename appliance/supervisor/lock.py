@@ -1,0 +1,54 @@
+"""One supervisor a data folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from appliance.errors import Busy
+from appliance.paths import Paths
+
+
+@contextmanager
+def hold(paths: Paths) -> Iterator[None]:
+    """Holds the lock of the data folder; the kernel lets go of it when this process ends, however it ends.
+
+    Raises Busy when another supervisor has it.
+    """
+    handle = os.open(paths.supervisor_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Busy(
+                "a box already runs on this data folder",
+                subject=str(paths.data_dir),
+                hint="stop it first, or choose another folder with --data-dir; `depotbox status` shows it",
+            ) from error
+        yield
+    finally:
+        os.close(handle)
+
+
+def held_by(paths: Paths, pid: int) -> bool:
+    """Whether the supervisor with this process id is alive and holds the lock.
+
+    The lock can only be asked for by taking it for an instant, which must not get into the way of a box that is just
+    starting: it is left alone unless a process with that id exists.
+    """
+    if not Path(f"/proc/{pid}").exists():
+        return False
+    try:
+        handle = os.open(paths.supervisor_lock, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -1,0 +1,53 @@
+"""What the supervisor lets others know: one small JSON file, replaced as a whole at each change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from appliance import atomicfile
+from appliance.paths import Paths
+from appliance.supervisor import lock
+
+
+class RoleStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One role. `started_monotonic_s` is of the system's monotonic clock, which every process of this boot shares: an
+    uptime counted from it is right whatever was done to the wall clock meanwhile."""
+
+    name: str
+    state: str
+    pid: int | None
+    started_at: str | None
+    started_monotonic_s: float | None
+    restarts: int
+    last_exit: str | None
+
+
+class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of the supervisor."""
+
+    supervisor_pid: int
+    started_at: str
+    started_monotonic_s: float
+    demo: bool
+    roles: list[RoleStatus]
+
+
+def write(path: Path, status: RunStatus) -> None:
+    atomicfile.write(path, msgspec.json.format(msgspec.json.encode(status)))
+
+
+def read(paths: Paths) -> RunStatus | None:
+    """The run on this data folder; None when there is none (the file of an earlier run does not count)."""
+    try:
+        status = msgspec.json.decode(paths.status_file.read_bytes(), type=RunStatus)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return status if lock.held_by(paths, status.supervisor_pid) else None
+
+
+def pid_of(paths: Paths, role: str) -> int | None:
+    """The process of a role of the run on this data folder; None when it does not run."""
+    status = read(paths)
+    return next((one.pid for one in status.roles if one.name == role), None) if status else None

@@ -1,0 +1,1 @@
+"""MQTT in and out: topics, payload decoding, ingest."""

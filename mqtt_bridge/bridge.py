@@ -1,0 +1,71 @@
+"""One group of messages after another: stored, then acknowledged, then shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+from sqlite_utils import Database
+
+from appliance import log
+from appliance.config import Settings
+from mqtt_bridge import topics, trip_events
+from mqtt_bridge.client import Client, Message
+from mqtt_bridge.ingest import Ingest
+from mqtt_bridge.live import Live
+
+_log = log.get(__name__)
+
+
+@dataclass(slots=True)
+class Bridge:
+    """Handles what has arrived, in its order. A trip event is a barrier: fixes that came before it are stored before
+    it is applied. An error of the storage is not caught: the process ends, nothing was acknowledged, and the broker
+    delivers the group again."""
+
+    settings: Settings
+    db: Database
+    client: Client
+    ingest: Ingest
+    live: Live
+
+    def handle(self, messages: list[Message]) -> None:
+        pending = False
+        for message in messages:
+            address = topics.address(message.topic)
+            if address is None:
+                self.client.acknowledge(message)
+            elif address.kind == "gps":
+                self.ingest.add(message, address)
+                pending = True
+            else:
+                if pending:
+                    self._commit()
+                    pending = False
+                self._trip_event(message, address.vehicle or "")
+        if pending:
+            self._commit()
+
+    def _commit(self) -> None:
+        stored = self.ingest.commit()
+        for message in stored.messages:
+            self.client.acknowledge(message)
+        for (vehicle, device), numbers in stored.numbering.items():
+            for epoch, seq in numbers:
+                self.client.publish(topics.ack(vehicle, device), msgspec.json.encode({"epoch": epoch, "seq": seq}))
+        for refused in stored.refused:
+            _log.warning(
+                "fix.rejected",
+                vehicle=refused.vehicle,
+                reason=refused.rejection.reason.value,
+                expected=refused.rejection.limit,
+            )
+        self.live.see(stored.newest)
+
+    def _trip_event(self, message: Message, vehicle: str) -> None:
+        if not message.retained and message.payload:
+            reply = trip_events.press(self.db, self.settings, vehicle, message.payload)
+            self.client.publish(topics.trip_reply(vehicle), reply.payload)
+            _log.info("trip.event", vehicle=vehicle, accepted=reply.accepted, reason=reply.reason)
+            self.live.say(reply.outcome.events, reply.outcome.jobs)
+        self.client.acknowledge(message)

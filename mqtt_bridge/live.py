@@ -1,0 +1,137 @@
+"""The live side: newest positions to the screens, and `broadcast_gps_update` for vehicles with a running trip.
+
+It has a thread of its own, because it talks to Redis: ingest must never wait for what is disposable. Everything here
+is newest-wins, so a slow or absent Redis loses views and no fixes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+
+from appliance import log
+from appliance.domain.fix import Fix
+from appliance.events import Event, Publisher
+from appliance.jobs import Ask
+from appliance.sender import Sender
+from appliance.storage import times
+
+PERIOD_S = 0.1
+BROADCAST_S = 1.0
+WIPED_CHECK_S = 1.0
+EXPIRES_S = 10.0
+
+_log = log.get(__name__)
+
+
+class Live:
+    """`see` and `say` hand over from the ingest thread and return at once; the thread does `step`s."""
+
+    def __init__(self, publisher: Publisher, sender: Sender, newest: Mapping[str, Fix]) -> None:
+        self._publisher = publisher
+        self._sender = sender
+        self._newest: dict[str, Fix] = dict(newest)
+        self._dirty: set[str] = set(newest)
+        self._trips: Mapping[str, list[int]] = {}
+        self._said: list[Event] = []
+        self._asks: list[Ask] = []
+        self._broadcast_at: dict[int, float] = {}
+        self._checked_at = 0.0
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="live", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+        self._thread.join(3.0)
+
+    def see(self, newest: Mapping[str, tuple[int, Fix]]) -> None:
+        """Newest fixes by vehicle code. One that is older than what is known moves nothing back."""
+        with self._changed:
+            for code, (_vehicle, fix) in newest.items():
+                known = self._newest.get(code)
+                if known is None or fix.at > known.at:
+                    self._newest[code] = fix
+                    self._dirty.add(code)
+            self._changed.notify()
+
+    def say(self, events: list[Event], asks: list[Ask]) -> None:
+        """Events to publish and jobs to send, in order."""
+        with self._changed:
+            self._said += events
+            self._asks += asks
+            self._changed.notify()
+
+    def running(self, trips: Mapping[str, list[int]]) -> None:
+        """Ids of the trips under way, by vehicle code."""
+        with self._changed:
+            self._trips = trips
+
+    def step(self, now: float) -> None:
+        """Publishes what has changed since the last step. `now` is monotonic, seconds."""
+        if now - self._checked_at >= WIPED_CHECK_S:
+            self._checked_at = now
+            if self._newest and not self._publisher.knows_vehicles():
+                with self._changed:
+                    self._dirty.update(self._newest)
+        with self._changed:
+            dirty, self._dirty = self._dirty, set()
+            said, self._said = self._said, []
+            asks, self._asks = self._asks, []
+            fixes = {code: self._newest[code] for code in dirty}
+            trips = self._trips
+        events = [*said, *(Event("vehicle", code, _data(code, fix, trips.get(code))) for code, fix in fixes.items())]
+        if not self._publisher.publish(*events):
+            with self._changed:
+                self._dirty.update(dirty)
+        self._sender.send(asks)
+        for code, fix in fixes.items():
+            for trip_id in trips.get(code, ()):
+                if now - self._broadcast_at.get(trip_id, float("-inf")) >= BROADCAST_S:
+                    self._broadcast_at[trip_id] = now
+                    self._broadcast(trip_id, fix)
+
+    def _broadcast(self, trip_id: int, fix: Fix) -> None:
+        self._sender.send_ephemeral(
+            "trips.tasks.broadcast_gps_update",
+            EXPIRES_S,
+            trip_id=trip_id,
+            latitude=fix.lat,
+            longitude=fix.lon,
+            speed=fix.speed_kmh,
+            heading=fix.heading_deg,
+        )
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if self._stopped:
+                    return
+                if not (self._dirty or self._said or self._asks):
+                    self._changed.wait(WIPED_CHECK_S)
+            began = time.monotonic()
+            try:
+                self.step(began)
+            except Exception:  # the edge of the thread: a screen that stays still must not go unnoticed
+                _log.exception("bridge.live_failed")
+            with self._changed:
+                if not self._stopped:
+                    self._changed.wait_for(lambda: self._stopped, max(0.0, PERIOD_S - (time.monotonic() - began)))
+
+
+def _data(code: str, fix: Fix, trips: list[int] | None) -> dict[str, object]:
+    return {
+        "code": code,
+        "at": times.text(fix.at),
+        "lat": fix.lat,
+        "lon": fix.lon,
+        "speed_kmh": fix.speed_kmh,
+        "heading_deg": fix.heading_deg,
+        "trip_id": trips[0] if trips else None,
+    }

@@ -1,0 +1,77 @@
+"""The MQTT topics of the box (design section 8), in one place: built here, taken apart here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ROOT = "depot/v1"
+OWNTRACKS = "owntracks"
+
+SUBSCRIPTIONS = (
+    f"{ROOT}/vehicles/+/gps",
+    f"{ROOT}/vehicles/+/gps/+",
+    f"{ROOT}/vehicles/+/trip",
+    f"{OWNTRACKS}/+/+",
+)
+"""What the bridge listens to."""
+
+Kind = Literal["gps", "trip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Who published: the vehicle's code, or the device's username, or both, as far as the topic says."""
+
+    kind: Kind
+    vehicle: str | None
+    device: str | None
+
+
+def address(topic: str) -> Address | None:
+    """What an incoming topic says; None for a topic the box does not know.
+
+    `vehicles/<v>/gps` belongs to the vehicle's position source; `vehicles/<v>/gps/<device>` and
+    `owntracks/<device>/...` name the device. The broker's ACL guarantees each of them.
+    """
+    parts = topic.split("/")
+    if parts[0] == OWNTRACKS and len(parts) == 3:
+        return Address("gps", None, parts[1])
+    if parts[:3] != [*ROOT.split("/"), "vehicles"]:
+        return None
+    match parts[3:]:
+        case [vehicle, "gps"]:
+            return Address("gps", vehicle, None)
+        case [vehicle, "gps", device]:
+            return Address("gps", vehicle, device)
+        case [vehicle, "trip"]:
+            return Address("trip", vehicle, None)
+    return None
+
+
+def gps(vehicle: str) -> str:
+    return f"{ROOT}/vehicles/{vehicle}/gps"
+
+
+def ack(vehicle: str, device: str) -> str:
+    return f"{ROOT}/vehicles/{vehicle}/ack/{device}"
+
+
+def trip(vehicle: str) -> str:
+    return f"{ROOT}/vehicles/{vehicle}/trip"
+
+
+def trip_reply(vehicle: str) -> str:
+    return f"{ROOT}/vehicles/{vehicle}/trip/reply"
+
+
+def assignment(vehicle: str) -> str:
+    return f"{ROOT}/vehicles/{vehicle}/assignment"
+
+
+def trip_position(trip_id: int | str) -> str:
+    return f"{ROOT}/trips/{trip_id}/position"
+
+
+def trip_status(trip_id: int | str) -> str:
+    return f"{ROOT}/trips/{trip_id}/status"

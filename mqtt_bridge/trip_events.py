@@ -1,0 +1,101 @@
+"""The driver's buttons: a trip event from a vehicle, applied and answered (design section 8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlite_utils import Database
+
+from appliance import clock, dispatch
+from appliance.config import Settings
+from appliance.dispatch import Outcome
+from appliance.domain.trip import DRIVER_EVENTS, Event
+from appliance.storage import trips, vehicles
+from appliance.storage.db import Tx, write_tx
+
+
+class Button(msgspec.Struct, frozen=True):
+    """What a device sends on `vehicles/<v>/trip`; `at` is ISO 8601 with its zone."""
+
+    event_id: str
+    trip_id: int
+    event: str
+    at: datetime
+    odometer_km: float | None = None
+    contact_attempts: int = 0
+    waited_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the device is told, after the commit, and what followed inside the box."""
+
+    payload: bytes
+    accepted: bool
+    reason: str | None
+    outcome: Outcome = field(default_factory=lambda: Outcome(False, None, None))
+
+
+def press(db: Database, settings: Settings, vehicle: str, payload: bytes) -> Reply:
+    """Applies one event durably and returns the reply. Bad input is answered with what was expected; the same
+    event again gets the same answer."""
+    try:
+        button = msgspec.json.decode(payload, type=Button)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _reply(_event_id(payload), Outcome(False, f"not understood: {error}".replace("`", ""), None))
+    now = clock.now()
+    with write_tx(db) as tx:
+        refused = _refused(tx, settings, vehicle, button, now)
+        if refused:
+            return _reply(button.event_id, Outcome(False, refused, None))
+        outcome = dispatch.apply(
+            tx,
+            button.trip_id,
+            Event(button.event),
+            at=button.at,
+            now=now,
+            source="driver",
+            who=vehicle,
+            settle_s=settings.billing.settle_s,
+            event_id=button.event_id,
+            contact_attempts=button.contact_attempts,
+            waited_s=button.waited_s,
+            odometer_km=button.odometer_km,
+        )
+    return _reply(button.event_id, outcome)
+
+
+def _refused(tx: Tx, settings: Settings, vehicle: str, button: Button, now: datetime) -> str | None:
+    """Why the event cannot be this vehicle's, or None."""
+    if button.at.tzinfo is None:
+        return "expected a time with its zone in at"
+    if button.event not in DRIVER_EVENTS:
+        return f"expected one of {', '.join(sorted(DRIVER_EVENTS))} in event"
+    if clock.trusted(settings) and button.at > now + timedelta(seconds=settings.limits.future_s):
+        return "the time in at is in the future"
+    if trips.event(tx, button.event_id):
+        return None  # answered as it was, also when the trip has gone to another vehicle since
+    trip, found = trips.get(tx, button.trip_id), vehicles.by_code(tx, vehicle)
+    if trip is None or found is None or trip["vehicle_id"] != found["id"]:
+        return f"trip {button.trip_id} is not assigned to this vehicle"
+    return None
+
+
+def _reply(event_id: str | None, outcome: Outcome) -> Reply:
+    body: dict[str, Any] = {"event_id": event_id, "accepted": outcome.accepted}
+    if outcome.reason:
+        body["reason"] = outcome.reason
+    return Reply(msgspec.json.encode(body), outcome.accepted, outcome.reason, outcome)
+
+
+def _event_id(payload: bytes) -> str | None:
+    """The event id of an event that is wrong otherwise, so that the device knows which one."""
+    try:
+        body = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    found = body.get("event_id") if isinstance(body, dict) else None
+    return found if isinstance(found, str) else None

@@ -1,0 +1,168 @@
+"""Durable tasks: the row in `jobs` is the truth, Celery's message only carries its id (design section 6).
+
+A worker claims the row by compare-and-set; the effect and `done` commit together, fenced by the attempt number; a
+second delivery finds nothing to do. An error becomes a later attempt or a parked job by what it is:
+`Transient` waits 60 s, doubling to 1 h, as long as it takes; `Permanent` parks at once; anything else has three
+tries, a minute apart.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import kombu.exceptions
+from celery import Task
+from celery.exceptions import Ignore
+
+from appliance import clock, jobs, log
+from appliance.errors import Busy, Permanent, Transient
+from appliance.events import Event
+from appliance.storage import jobs as job_rows
+from appliance.storage.db import Row, Tx, write_tx
+from tasks.box import Box, box
+
+TRIES = 3
+RETRY_S = 60.0
+LONGEST_RETRY_S = 3600.0
+
+_log = log.get(__name__)
+
+
+class Fenced(Exception):  # noqa: N818  not an error: the job went to another worker, and this effect is rolled back
+    """The attempt is not the current one any more."""
+
+
+@dataclass(slots=True)
+class Step:
+    """The last transaction of a job: what it writes, returns, and says after the commit."""
+
+    tx: Tx
+    now: datetime
+    result: Any = None
+    asks: list[jobs.Ask] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    id: str
+    number: int
+    failures: int
+    finished: bool = False
+    result: Any = None
+
+
+_current: ContextVar[_Attempt] = ContextVar("attempt")
+
+
+@contextmanager
+def finishing() -> Iterator[Step]:
+    """The transaction in which a durable task takes effect: its changes and the job's `done` commit together, or
+    neither does. Then its jobs are sent and its events published. Used once in a task."""
+    attempt = _current.get()
+    parts = box()
+    now = clock.now()
+    with write_tx(parts.db) as tx:
+        step = Step(tx, now)
+        yield step
+        if not job_rows.finish(tx, attempt.id, attempt.number, step.result, now):
+            raise Fenced
+    attempt.finished, attempt.result = True, step.result
+    parts.sender.send(step.asks)
+    parts.publisher.publish(*step.events)
+
+
+class Durable(Task):
+    """The base of durable tasks. `.delay()` writes the row, then sends its id; `.apply()` does all of it here."""
+
+    abstract = True
+    typing = False  # the message is empty; the arguments are checked against the signature before the row is written
+
+    def apply_async(
+        self, args: Sequence[Any] | None = None, kwargs: dict[str, Any] | None = None, task_id: str | None = None,
+        countdown: float | None = None, eta: datetime | None = None, **options: Any,
+    ) -> Any:  # fmt: skip
+        if self.app.conf.task_always_eager:
+            return super().apply_async(args, kwargs, task_id=task_id, **options)
+        now = clock.now()
+        delay_s = countdown or (max(0.0, (eta - now).total_seconds()) if eta else 0.0)
+        with write_tx(box().db) as tx:
+            ask = jobs.enqueue(tx, self.name, now=now, delay_s=delay_s, id=task_id, **self._bind(args, kwargs))
+        if not ask.due:
+            return self.AsyncResult(ask.id)  # the sweeper sends it when it is due
+        try:
+            return super().apply_async((), {}, task_id=ask.id, **options)
+        except kombu.exceptions.OperationalError:
+            return self.AsyncResult(ask.id)  # the sweeper sends it when Redis is back
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        parts = box()
+        row = self._claim(parts, self.request.id or str(uuid.uuid4()), args, kwargs)
+        attempt = _Attempt(row["id"], row["attempts"], row["failures"])
+        token = _current.set(attempt)
+        try:
+            result = self.run(**job_rows.arguments(row))
+            if not attempt.finished:
+                with finishing() as step:
+                    step.result = result
+            return attempt.result
+        except Fenced:
+            _log.warning("job.fenced", job=attempt.id, task=self.name, attempt=attempt.number)
+            raise Ignore from None
+        except Exception as error:
+            if attempt.finished:
+                raise  # it took effect; only what came after the commit failed
+            self._not_done(parts, attempt, error)
+            raise
+        finally:
+            _current.reset(token)
+
+    def _claim(self, parts: Box, id: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Row:
+        """The claimed row; made first where the task was called by its name from outside. Raises Ignore where
+        another worker has it or it has ended."""
+        now = clock.now()
+        with write_tx(parts.db) as tx:
+            if job_rows.get(tx, id) is None:
+                jobs.enqueue(tx, self.name, now=now, id=id, **self._bind(args, kwargs))
+            row = job_rows.claim(tx, id, parts.lock.name, now)
+        if row is None:
+            raise Ignore
+        return row
+
+    def _not_done(self, parts: Box, attempt: _Attempt, error: Exception) -> None:
+        """Records what the error means for the job. Raises Ignore where it will be tried again."""
+        now = clock.now()
+        text = f"{type(error).__name__}: {error}"
+        failures = attempt.failures + (0 if isinstance(error, (Transient, Busy)) else 1)
+        if isinstance(error, Permanent) or failures >= TRIES:
+            trace = traceback.format_exc()
+            with write_tx(parts.db) as tx:
+                job_rows.fail(tx, attempt.id, attempt.number, text, trace, now, failures=failures)
+            _log.error("job.failed", job=attempt.id, task=self.name, error_type=type(error).__name__)
+            return
+        delay_s = RETRY_S
+        if isinstance(error, Transient):
+            delay_s = min(RETRY_S * 2 ** min(attempt.number - 1, 10), LONGEST_RETRY_S)
+        elif isinstance(error, Busy):
+            delay_s = 1.0
+        with write_tx(parts.db) as tx:
+            due_at = now + timedelta(seconds=delay_s)
+            job_rows.wait(tx, attempt.id, attempt.number, due_at, text, failures=failures)
+        _log.warning(
+            "job.retrying", job=attempt.id, task=self.name, error_type=type(error).__name__, delay_s=delay_s
+        )
+        raise Ignore from error
+
+    def _bind(self, args: Sequence[Any] | None, kwargs: dict[str, Any] | None) -> dict[str, Any]:
+        """The arguments by name. Raises TypeError where they do not fit the task."""
+        bound = inspect.signature(self.run).bind(*(args or ()), **(kwargs or {}))
+        bound.apply_defaults()
+        return dict(bound.arguments)

@@ -1,0 +1,114 @@
+"""The sweeper: sends again what was never claimed, frees the jobs of dead workers, and turns late fixes into
+recomputed trips. Made of steps; beat calls them once a second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from redis import Redis, RedisError
+from sqlite_utils import Database
+
+from appliance import dispatch, log, worker_lock
+from appliance.config import Settings
+from appliance.jobs import Ask
+from appliance.sender import Sender
+from appliance.storage import jobs, times, trips, watermarks
+from appliance.storage.db import Row, write_tx
+from appliance.storage.gps import Store
+from tasks.durable import TRIES
+
+GRACE_S = 5.0
+PATIENCE_S = 60.0
+
+_log = log.get(__name__)
+
+
+class Sweeper:
+    """Holds what one step needs of the step before."""
+
+    def __init__(self, settings: Settings, db: Database, sender: Sender, fixes: Store) -> None:
+        self._settings = settings
+        self._db = db
+        self._sender = sender
+        self._fixes = fixes
+        self._locks: Path = settings.paths.worker_locks_dir
+        self._queues = Redis(
+            unix_socket_path=str(settings.paths.redis_socket), db=0, socket_timeout=1.0, socket_connect_timeout=1.0
+        )
+        self._seen: dict[date, int] = {}
+
+    def step(self, now: datetime) -> None:
+        """One round. A Redis that is away only delays it."""
+        self.free_jobs_of_dead_workers(now)
+        self.recompute_changed_trips(now)
+        try:
+            self.send_again(now)
+        except RedisError:
+            return
+
+    def send_again(self, now: datetime) -> int:
+        """Sends jobs that have come due, and jobs whose message must be lost: their queue is empty, or they have
+        waited for a minute (doubling with each time). Returns how many. A message too many does no harm."""
+        waiting = jobs.unfinished(self._db, now)
+        if not waiting:
+            return 0
+        lengths: Mapping[str, int] = {queue: self._length(queue) for queue in {row["queue"] for row in waiting}}
+        chosen = [row for row in waiting if _is_lost(row, lengths[row["queue"]], now)]
+        if chosen:
+            with write_tx(self._db) as tx:
+                jobs.mark_sent(tx, [row["id"] for row in chosen], now)
+            self._sender.send(Ask(row["id"], row["name"], True) for row in chosen)
+        return len(chosen)
+
+    def free_jobs_of_dead_workers(self, now: datetime) -> int:
+        """Puts the jobs of dead workers back; one that has lost its worker too often is parked. Returns how many."""
+        dead = [row for row in jobs.running(self._db) if worker_lock.is_dead(self._locks, row["worker"])]
+        for row in dead:
+            failures = row["failures"] + 1
+            error = "the worker died while it ran the job"
+            with write_tx(self._db) as tx:
+                if failures >= TRIES:
+                    jobs.fail(tx, row["id"], row["attempts"], error, "", now, failures=failures)
+                else:
+                    jobs.wait(tx, row["id"], row["attempts"], now, error, failures=failures)
+            _log.warning("job.worker_died", job=row["id"], task=row["name"], attempt=row["attempts"])
+        return len(dead)
+
+    def recompute_changed_trips(self, now: datetime) -> int:
+        """Works through new change rows of the day files: asks for every completed trip that they touch to be closed
+        again. Watermark and jobs commit together. Returns the number of change rows."""
+        done = 0
+        marks: dict[date, int] | None = None
+        for day in self._fixes.days():
+            stamp = self._fixes.stamp(day)
+            if self._seen.get(day) == stamp:
+                continue
+            marks = watermarks.every(self._db) if marks is None else marks
+            changes = self._fixes.changes(day, marks.get(day, 0))
+            if changes:
+                with write_tx(self._db) as tx:
+                    for change in changes:
+                        for trip_id in trips.touched_by(tx, change.vehicle, change.start, change.end):
+                            dispatch.ask_to_close(tx, trip_id, now=now, delay_s=self._settings.billing.settle_s)
+                    watermarks.move(tx, day, changes[-1].id)
+                done += len(changes)
+            else:
+                self._seen[day] = stamp
+        return done
+
+    def _length(self, queue: str) -> int:
+        found = self._queues.llen(queue)
+        assert isinstance(found, int)
+        return found
+
+
+def _is_lost(row: Row, length: int, now: datetime) -> bool:
+    """Whether the job's message, if there ever was one since it came due, must be lost."""
+    if row["sent_at"] is None or row["sent_at"] < row["due_at"]:
+        return True
+    age = now - times.parse(row["sent_at"])
+    if length == 0:
+        return age > timedelta(seconds=GRACE_S)
+    return age > timedelta(seconds=PATIENCE_S * 2 ** min(row["sends"], 6))

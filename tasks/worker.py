@@ -1,0 +1,39 @@
+"""The roles `worker-high`, `worker-normal`, `worker-low`: one Celery worker a queue."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+from celery import signals
+
+from appliance import lifeline, log
+from appliance.config import Settings
+from appliance.jobs import Queue
+from appliance.notify import notify
+from tasks.celery import app
+
+CONCURRENCY = 1
+
+
+def main(settings: Settings, queue: Queue) -> int:
+    """Runs until SIGTERM; a job that runs then is finished first, as far as the stop's time allows."""
+    short = queue.removesuffix("_priority")
+
+    @signals.setup_logging.connect(weak=False)
+    def _logging(**_: Any) -> None:
+        log.configure(f"worker-{short}", settings.log.level)
+
+    @signals.worker_process_init.connect(weak=False)
+    def _child(**_: Any) -> None:
+        # A pool process must not outlive its worker: its lock is free only once it has gone.
+        lifeline.die_with_parent(os.getppid(), signal.SIGKILL)
+
+    @signals.worker_ready.connect(weak=False)
+    def _ready(**_: Any) -> None:
+        notify("READY=1")
+
+    argv = ["worker", "--queues", queue, "--hostname", f"worker-{short}@%h", "--concurrency", str(CONCURRENCY)]
+    app.worker_main([*argv, "--loglevel", settings.log.level, "--without-gossip", "--without-mingle"])
+    return 0

@@ -1,0 +1,91 @@
+"""`python -m tests.e2e.screenshots`: pictures of each page, desktop and phone, light and dark, into ./screenshots/."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page
+
+from appliance.events import Publisher
+from appliance.paths import PROJECT_ROOT
+from tests.e2e.browser import chromium
+from tests.web import world
+from tests.web.serving import running_redis, running_web, wait_for
+
+OUT = PROJECT_ROOT / "screenshots"
+SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
+LAND_MS = 6000
+
+
+def main() -> None:
+    OUT.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="depot-"))
+    try:
+        made = world.make(folder / "day", datetime.now(UTC))
+        world.empty(folder / "empty")
+        with chromium() as browser:
+            with running_redis(made.settings.paths), running_web(folder / "day", folder / "day.log") as web:
+                Publisher(made.settings.paths.redis_socket).publish(*made.live)
+                _day(browser, web.url, made)
+            with running_web(folder / "empty", folder / "empty.log") as web:
+                for size in SIZES:
+                    page = _open(browser, web.url, size, "light", "/")
+                    _save(page, f"empty-{size}")
+    finally:
+        shutil.rmtree(folder)
+
+
+def _day(browser: Browser, url: str, made: world.World) -> None:
+    for size in SIZES:
+        for scheme in ("light", "dark"):
+            page = _open(browser, url, size, scheme, "/")
+            _save(page, f"board-{size}-{scheme}")
+            if size == "phone":
+                page.click("#tab-map")
+                _map_ready(page)
+                _save(page, f"map-{size}-{scheme}")
+            page.locator(".van-marker").nth(1).click()
+            page.wait_for_timeout(1500)
+            _save(page, f"selected-{size}-{scheme}")
+            page.goto(f"{url}/trips/{made.trips['T-1005']}")
+            _map_ready(page)
+            _save(page, f"trip-{size}-{scheme}", full_page=size == "phone")
+            page.close()
+    page = _open(browser, url, "desktop", "light", "/")
+    page.keyboard.press("?")
+    _save(page, "help-desktop")
+    page.close()
+
+
+def _open(browser: Browser, url: str, size: str, scheme: Any, path: str) -> Page:
+    width, height = SIZES[size]
+    page = browser.new_page(
+        viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=size == "phone", is_mobile=size == "phone"
+    )  # fmt: skip
+    page.on("console", lambda message: message.type in ("error", "warning") and print(size, message.text))
+    page.on("pageerror", lambda error: print(size, error))
+    page.goto(url + path)
+    if size == "desktop":
+        _map_ready(page)
+    else:
+        wait_for(lambda: page.locator("#choose-1, #board-empty").count(), "the board")
+    return page
+
+
+def _map_ready(page: Page) -> None:
+    wait_for(lambda: page.locator("#map[data-ready=yes]").count(), "the map stands")
+    # The finer coast comes after the vehicles; a picture may wait for it, a page never does.
+    page.wait_for_timeout(LAND_MS)
+
+
+def _save(page: Page, name: str, *, full_page: bool = False) -> None:
+    page.screenshot(path=OUT / f"{name}.png", full_page=full_page)
+    print(f"screenshots/{name}.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""An invented depot in Liverpool: its vehicles, drivers, payers and a day of trips, all made through the real code."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from appliance import config, dispatch
+from appliance.config import Settings
+from appliance.domain.fare import Line
+from appliance.domain.fix import Fix
+from appliance.domain.trip import Event
+from appliance.events import Event as LiveEvent
+from appliance.storage import devices, gps, invoices, payers, people, times, vehicles
+from appliance.storage.db import Tx, open_depot, write_tx
+from appliance.storage.migrations import migrate
+
+PLACES = {
+    "Royal Liverpool University Hospital, Mount Vernon Street": (53.4094, -2.9660),
+    "Broadgreen Hospital, Thomas Drive": (53.4118, -2.8985),
+    "Aintree Dialysis Unit, Longmoor Lane": (53.4655, -2.9318),
+    "Alder Hey, Eaton Road": (53.4192, -2.8977),
+    "12 Utting Avenue": (53.4372, -2.9549),
+    "Flat 4, Larkhill Court, Queens Drive": (53.4378, -2.9290),
+    "85 Townsend Lane": (53.4351, -2.9497),
+    "Croxteth Park Care Home, Dwerryhouse Lane": (53.4425, -2.9010),
+    "31 Edge Lane": (53.4068, -2.9405),
+    "7 Muirhead Avenue": (53.4305, -2.9130),
+    "Stoneycroft Surgery, Scott Street": (53.4195, -2.9160),
+    "2 Petherick Road": (53.4530, -2.8890),
+}  # fmt: skip
+NAMES = ("Ada Marsh", "Bo Lindqvist", "Chidi Okoro", "Dora Klein", "Emil Novak", "Fay Whitmore", "Gus Romano", "Hana Ito",
+         "Ivo Petrov", "June Carver", "Kwame Addo", "Lena Hoffmann", "Milo Byrne", "Nora Quist", "Otis Grant", "Pia Sand",
+         "Quentin Vale", "Rosa Lima", "Sven Dahl", "Tess Moreau")  # fmt: skip
+DRIVERS = ("Alex Rowe", "Bea Holt", "Cal Dunn", "Dee Frost", "Eli Stone", "Fern Nash", "Gil Pike", "Hope Lane")
+LEVELS = ("ambulatory", "wheelchair", "ambulatory", "stretcher", "wheelchair", "ambulatory", "bariatric", "ambulatory")
+FITTED = ("ambulatory", "wheelchair", "stretcher", "bariatric")
+
+
+@dataclass(frozen=True)
+class World:
+    """What a test needs to know of the depot that was made."""
+
+    settings: Settings
+    now: datetime
+    vehicles: dict[str, int]
+    trips: dict[str, int]
+    live: list[LiveEvent]
+    """A `vehicle` event each, for the newest positions."""
+
+
+def settings_for(data_dir: Path, **more: str) -> Settings:
+    """The development settings over a data folder of the test's own."""
+    return config.load(environ={"DEPOTBOX_STORAGE__DATA_DIR": str(data_dir), **more})
+
+
+def empty(data_dir: Path) -> Settings:
+    """A depot that is set up and knows nothing yet."""
+    settings = settings_for(data_dir)
+    settings.paths.prepare()
+    migrate(settings.paths.depot_db)
+    return settings
+
+
+def make(data_dir: Path, now: datetime) -> World:
+    """Eight vehicles (five live, one stale, one silent, one that never sent) and twenty trips in every state."""
+    settings = empty(data_dir)
+    db = open_depot(settings.paths.depot_db)
+    writer = gps.Writer(settings.paths.gps_dir, late_s=1e9)
+    try:
+        with write_tx(db) as tx:
+            fleet = _fleet(tx, now)
+            trips = _trips(tx, now)
+        live = _fixes(writer, fleet, {code: int(_device(db, id)) for code, id in fleet.items()}, now)
+    finally:
+        writer.close()
+        db.conn.close()
+    return World(settings, now, fleet, trips, live)
+
+
+def _device(db: Tx | object, vehicle: int) -> int:
+    source = devices.position_source(db, vehicle)  # type: ignore[arg-type]
+    assert source is not None
+    return int(source["id"])
+
+
+def _fleet(tx: Tx, now: datetime) -> dict[str, int]:
+    fleet = {}
+    for number, name in enumerate(DRIVERS, 1):
+        code = f"V{number}"
+        fleet[code] = vehicles.add(tx, code, now, name=f"Van {number}", plate=f"DX7{number} ABC", levels=FITTED)
+        devices.add(tx, fleet[code], code, "no password", now)
+        people.add_driver(tx, f"D{number}", name, now)
+    payers.add(tx, "Merseyside Care Broker", "broker", now, address="1 Pier Head, Liverpool", email="bills@broker.example")
+    return fleet
+
+
+def _trips(tx: Tx, now: datetime) -> dict[str, int]:
+    chance = random.Random(7)
+    places = list(PLACES)
+    made = {}
+    for number, patient in enumerate(NAMES):
+        home, clinic = places[4 + number % 8], places[number % 4]
+        pickup = now + timedelta(minutes=(-150, -120, -95, -80, -62, -44, -38, -25, -21, -12, -9, -4, 6, 15, 24, 40, 55, 75, 130, 200)[number])
+        ref = f"T-{1001 + number}"
+        trip_id = dispatch.create_trip(
+            tx,
+            dispatch.NewTrip(
+                pickup_at=pickup, pickup_address=home, dropoff_address=clinic, level=LEVELS[number % 8], ref=ref,
+                payer="Merseyside Care Broker", patient=patient, appointment_at=pickup + timedelta(minutes=45) if number % 3 == 0 else None,
+                pickup_lat=PLACES[home][0], pickup_lon=PLACES[home][1], dropoff_lat=PLACES[clinic][0], dropoff_lon=PLACES[clinic][1],
+                will_call=number == 18,
+            ),
+            now=now - timedelta(hours=6), who="test",
+        )  # fmt: skip
+        made[ref] = trip_id
+        _drive(tx, trip_id, number, pickup, now, chance)
+    return made
+
+
+def _drive(tx: Tx, trip_id: int, number: int, pickup: datetime, now: datetime, chance: random.Random) -> None:
+    """The first seven trips are over, the next five under way, four assigned, and the rest wait."""
+
+    def say(event: Event, at: datetime, **more: object) -> None:
+        outcome = dispatch.apply(tx, trip_id, event, at=at, now=at, source="driver", who="V1-1", **more)  # type: ignore[arg-type]
+        assert outcome.accepted, (number, event, outcome.reason)
+
+    if number >= 16:
+        return
+    vehicle = number % 8 + 1 if number < 7 else number - 6 if number < 12 else number - 11
+    say(Event.assign, pickup - timedelta(hours=1), vehicle=f"V{vehicle}", driver=f"D{vehicle}")
+    if number >= 12:
+        return
+    arrived = pickup + timedelta(minutes=chance.choice((-3, 0, 2, 9)))
+    if number == 5:
+        say(Event.cancel, pickup - timedelta(minutes=20))
+        return
+    for event, at in (
+        (Event.accepted, pickup - timedelta(minutes=30)),
+        (Event.en_route, pickup - timedelta(minutes=14)),
+        (Event.arrived_pickup, arrived),
+        (Event.on_board, arrived + timedelta(minutes=4)),
+        (Event.arrived_dropoff, arrived + timedelta(minutes=24)),
+        (Event.completed, arrived + timedelta(minutes=27)),
+    ):
+        if number == 11 and event is Event.arrived_pickup:
+            return
+        if at > now or (number >= 7 and event is Event.completed):
+            return
+        if number == 6 and event is Event.on_board:
+            say(Event.no_show, at + timedelta(minutes=12), contact_attempts=2, waited_s=900.0)
+            return
+        say(event, at)
+    tx.conn.execute(
+        "UPDATE trips SET distance_m = ?, duration_s = 1200, stops = 1, fixes = 80, completeness = 0.98 WHERE id = ?",
+        (4200.0 + 700 * number, trip_id),
+    )
+    if number < 4:
+        _invoice(tx, trip_id, number, now)
+    else:
+        tx.conn.execute("UPDATE trips SET unbilled_reason = 'no_rate' WHERE id = ?", (trip_id,))
+
+
+def _invoice(tx: Tx, trip_id: int, number: int, now: datetime) -> None:
+    from decimal import Decimal
+
+    today = now.date()
+    payer = payers.by_name(tx, "Merseyside Care Broker")
+    assert payer is not None
+    total = 1850 + 210 * number
+    name = invoices.next_number(tx, "DEMO", today.year)
+    line = Line("base", "Base fare", Decimal(1), "", total, total)
+    document = {
+        "number": name, "issued_on": today.isoformat(), "due_on": today.isoformat(), "currency": "GBP", "total_cents": total
+    }  # fmt: skip
+    invoices.add(
+        tx, number=name, trip_id=trip_id, payer_id=payer["id"], lines=[line], issued=today, due=today + timedelta(days=30),
+        currency="GBP", distance_m=4200.0, document=document, now=now,
+    )  # fmt: skip
+
+
+def _fixes(writer: gps.Writer, fleet: dict[str, int], sources: dict[str, int], now: datetime) -> list[LiveEvent]:
+    batch, live = gps.Batch(), []
+    stops = list(PLACES.values())
+    newest_age_s = {"V6": 190, "V7": 2400}
+    for number, (code, vehicle) in enumerate(fleet.items()):
+        if code == "V8":
+            continue
+        newest = now - timedelta(seconds=newest_age_s.get(code, 3 + number))
+        path = [_on_way(stops, number, minutes) for minutes in range(0, 181)]
+        for minute, (lat, lon, heading) in enumerate(path):
+            at = newest - timedelta(minutes=180 - minute)
+            fix = Fix(at.astimezone(UTC), lat, lon, speed_kmh=32.0 + minute % 9, heading_deg=heading)
+            batch.arrivals.append(gps.Arrival(vehicle, sources[code], fix, fix.at))
+        last = batch.arrivals[-1].fix
+        live.append(vehicle_event(code, last.at, last.lat, last.lon, last.heading_deg or 0.0))
+    writer.commit(batch, now)
+    return live
+
+
+def vehicle_event(code: str, at: datetime, lat: float, lon: float, heading_deg: float = 0.0) -> LiveEvent:
+    """A `vehicle` event as the bridge publishes it."""
+    data = {"code": code, "at": times.text(at), "lat": lat, "lon": lon, "speed_kmh": 34.0, "heading_deg": heading_deg, "trip_id": None}
+    return LiveEvent("vehicle", code, data)
+
+
+def _on_way(stops: list[tuple[float, float]], number: int, minute: int) -> tuple[float, float, float]:
+    """A place on a zigzag between two stops, 12 minutes each, as streets would have it."""
+    leg, part = divmod(minute + 5 * number, 12)
+    (lat1, lon1), (lat2, lon2) = stops[(leg + 3 * number) % len(stops)], stops[(leg + 1 + 3 * number) % len(stops)]
+    share = part / 12
+    east = min(1.0, share * 2)
+    north = max(0.0, share * 2 - 1)
+    heading = (90.0 if lon2 > lon1 else 270.0) if east < 1 else (0.0 if lat2 > lat1 else 180.0)
+    wiggle = 0.0006 * math.sin(minute * 1.3 + number)
+    return lat1 + (lat2 - lat1) * north + wiggle, lon1 + (lon2 - lon1) * east, heading

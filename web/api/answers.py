@@ -1,0 +1,204 @@
+"""What the API answers, as OpenAPI describes it. Times are UTC (RFC 3339), amounts integer minor units."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from appliance.domain.trip import LevelOfService, State
+from appliance.storage.db import Row
+from web.positions import Position, VehicleState
+
+Item = TypeVar("Item")
+
+
+class Page(Struct, Generic[Item], frozen=True):
+    """A page of a list, and how many items there are in all."""
+
+    items: list[Item]
+    total: int
+
+
+class RunningTrip(Struct, frozen=True, kw_only=True):
+    id: int
+    ref: str | None
+    state: State
+    on_board: bool
+
+
+class Vehicle(Struct, frozen=True, kw_only=True):
+    """A vehicle in service; `driver` is the one of the running trip."""
+
+    code: str
+    name: str
+    plate: str
+    levels: list[str]
+    state: VehicleState
+    position: Position | None
+    trip: RunningTrip | None
+    driver: str | None
+    driver_name: str | None
+
+
+class Driver(Struct, frozen=True, kw_only=True):
+    code: str
+    name: str
+    trip_id: int | None
+    trip_ref: str | None
+    vehicle: str | None
+
+
+class Trip(Struct, frozen=True, kw_only=True):
+    """A trip. `vehicle` and `driver` are codes; stamps are the real times of what happened."""
+
+    id: int
+    uid: str
+    ref: str | None
+    state: State
+    level: LevelOfService
+    patient: str | None
+    payer: str | None
+    vehicle: str | None
+    driver: str | None
+    driver_name: str | None
+    pickup_at: datetime
+    appointment_at: datetime | None
+    pickup_address: str
+    dropoff_address: str
+    pickup_lat: float | None
+    pickup_lon: float | None
+    dropoff_lat: float | None
+    dropoff_lon: float | None
+    accepted_at: datetime | None
+    en_route_at: datetime | None
+    arrived_pickup_at: datetime | None
+    on_board_at: datetime | None
+    arrived_dropoff_at: datetime | None
+    completed_at: datetime | None
+    cancelled_at: datetime | None
+    no_show_at: datetime | None
+    flagged_at: datetime | None
+    distance_m: float | None
+    duration_s: float | None
+    stops: int | None
+    fixes: int | None
+    completeness: float | None
+    unbilled_reason: str | None
+    invoice_id: int | None
+    invoice_number: str | None
+    version: int
+
+
+class TripEvent(Struct, frozen=True, kw_only=True):
+    event: str
+    at: datetime
+    received_at: datetime
+    from_state: str | None
+    to_state: str | None
+    accepted: bool
+    reason: str | None
+    source: str
+    who: str
+
+
+class TripWithEvents(Trip, frozen=True, kw_only=True):
+    events: list[TripEvent]
+
+
+class Invoice(Struct, frozen=True, kw_only=True):
+    """An invoice. `payer` is null where the patient pays: a patient's name stands on the trip only."""
+
+    id: int
+    uid: str
+    number: str
+    trip_id: int
+    trip_ref: str | None
+    payer: str | None
+    payer_kind: str
+    state: str
+    issued_on: date
+    due_on: date
+    issued_at: datetime
+    currency: str
+    total_cents: int
+    tax_cents: int
+    paid_cents: int
+    distance_m: float | None
+    sent_at: datetime | None
+    print_listed_at: datetime | None
+
+
+class InvoiceLine(Struct, frozen=True, kw_only=True):
+    position: int
+    kind: str
+    text: str
+    quantity: str
+    unit: str
+    unit_cents: int
+    amount_cents: int
+
+
+class InvoiceWithLines(Invoice, frozen=True, kw_only=True):
+    lines: list[InvoiceLine]
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    queue: str
+    state: str
+    attempts: int
+    failures: int
+    due_at: datetime
+    created_at: datetime
+    claimed_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+
+
+class Jobs(Struct, frozen=True):
+    """A page of jobs, and how many jobs there are in each state."""
+
+    items: list[Job]
+    total: int
+    counts: dict[str, int]
+
+
+class LineString(Struct, frozen=True, tag="LineString", tag_field="type"):
+    coordinates: list[tuple[float, float]]
+
+
+class Point(Struct, frozen=True, tag="Point", tag_field="type"):
+    coordinates: tuple[float, float]
+
+
+class Feature(Struct, frozen=True, tag="Feature", tag_field="type"):
+    geometry: LineString | Point
+    properties: dict[str, Any]
+
+
+class Trail(Struct, frozen=True, tag="FeatureCollection", tag_field="type"):
+    """GeoJSON (RFC 7946): one LineString when there are two fixes or more, then a Point for each fix in time order,
+    with `at`, `speed_kmh` and `heading_deg`."""
+
+    features: list[Feature]
+
+
+JobState = Literal["pending", "running", "done", "failed", "waiting", "discarded"]
+InvoiceState = Literal["issued", "paid", "disputed", "void"]
+
+Made = TypeVar("Made", bound=Struct)
+
+
+def make(kind: type[Made], row: Row, **more: Any) -> Made:
+    """The Struct of a row: the columns that it names, as its types."""
+    return msgspec.convert({**row, **more}, kind, strict=False)
+
+
+def levels(stored: str) -> list[str]:
+    """The levels of service of a vehicle, stored as one text."""
+    return re.findall(r"\w+", stored)

@@ -1,0 +1,208 @@
+"""`/api/v1/trips`: reading, and the two ways to write (a new trip, an event of one)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from typing import Annotated, Any
+
+from litestar import Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import Parameter
+from msgspec import Meta, Struct, structs
+
+from appliance import completion, dispatch, manifest
+from appliance.domain.trip import Event, LevelOfService, State
+from appliance.errors import InputError, NotFound, Refused
+from appliance.events import Event as LiveEvent
+from appliance.storage import board
+from appliance.storage.db import Row, write_tx
+from appliance.storage.times import parse
+from web.api import trail
+from web.api.answers import Page, Trail, Trip, TripEvent, TripWithEvents, make
+from web.parts import WHO, Parts
+from web.problems import Problem
+
+When = Annotated[datetime, Meta(tz=True)]
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+ByState = Annotated[State | None, Parameter(query="state")]  # `state` as a name is Litestar's own
+Limit = Annotated[int, Parameter(ge=1, le=500)]
+Offset = Annotated[int, Parameter(ge=0, le=10_000_000)]
+
+CSV_LIMIT_BYTES = 4 * 1024 * 1024
+
+
+class NewTrip(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A trip to plan. `vehicle` and `driver` are codes, `payer` a name; times carry a zone."""
+
+    pickup_at: When
+    pickup_address: Text
+    dropoff_address: Text
+    level: LevelOfService = LevelOfService.ambulatory
+    ref: Text | None = None
+    payer: Text | None = None
+    patient: Text | None = None
+    appointment_at: When | None = None
+    pickup_lat: Latitude | None = None
+    pickup_lon: Longitude | None = None
+    dropoff_lat: Latitude | None = None
+    dropoff_lon: Longitude | None = None
+    driver: Text | None = None
+    vehicle: Text | None = None
+    will_call: bool = False
+
+
+class NewEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something that happened to a trip. `at` is when it really happened, now by default."""
+
+    event: Event
+    at: When | None = None
+    contact_attempts: Annotated[int, Meta(ge=0, le=100)] = 0
+    waited_s: Annotated[float, Meta(ge=0, le=86400)] = 0.0
+    vehicle: Text | None = None
+    driver: Text | None = None
+
+
+class ImportReport(Struct, frozen=True, kw_only=True):
+    """What a manifest did. Rows that are bad were left out; the others stand."""
+
+    added: int
+    unchanged: int
+    bad: list[BadRow]
+
+
+class BadRow(Struct, frozen=True, kw_only=True):
+    line: int
+    column: str
+    value: str
+    expected: str
+
+
+@get("/trips", sync_to_thread=True, summary="Trips, newest pickup first")
+def list_trips(
+    parts: Parts, with_state: ByState = None, day: date | None = None, limit: Limit = 100, offset: Offset = 0
+) -> Page[Trip]:
+    """`day` is a day of the depot's own calendar."""
+    since, until = local_day(parts, day) if day else (None, None)
+    with parts.db() as db:
+        found, total = board.trips(db, with_state, since, until, limit, offset)
+    return Page([make(Trip, row) for row in found], total)
+
+
+@get("/trips/{trip_id:int}", sync_to_thread=True, summary="One trip with its events")
+def get_trip(parts: Parts, trip_id: int) -> TripWithEvents:
+    return read(parts, trip_id)
+
+
+@get("/trips/{trip_id:int}/trail", sync_to_thread=True, summary="Where the trip was driven, as GeoJSON")
+def trip_trail(parts: Parts, trip_id: int) -> Response[Trail]:
+    """The ride that is billed, up to now while it runs; empty before the trip starts and where it never did."""
+    with parts.db() as db:
+        row = board.trip(db, trip_id)
+        if row is None:
+            raise unknown(trip_id)
+        span = _driven(row, parts.now())
+        found = Trail([])
+        if span and row["vehicle_id"]:
+            found = trail.read(db, parts.store, parts.settings, row["vehicle_id"], *span)
+    return Response(found, media_type=trail.GEO_JSON)
+
+
+@post(
+    "/trips",
+    sync_to_thread=True,
+    summary="Plan a trip",
+    responses={409: ResponseSpec(Problem, description="A rule of the depot forbids it")},
+)
+def create_trip(parts: Parts, data: NewTrip) -> TripWithEvents:
+    now = parts.now()
+    with parts.db() as db, write_tx(db) as tx:
+        trip_id = dispatch.create_trip(tx, dispatch.NewTrip(**structs.asdict(data)), now=now, who=WHO)
+    trip = read(parts, trip_id)
+    parts.publisher.publish(LiveEvent("trip", str(trip_id), {"id": trip_id, "state": trip.state}))
+    if trip.vehicle:
+        parts.publisher.publish(LiveEvent("assignment", trip.vehicle, {}))
+    return trip
+
+
+@post(
+    "/trips/{trip_id:int}/events",
+    sync_to_thread=True,
+    status_code=200,
+    summary="Say what happened to a trip",
+    responses={409: ResponseSpec(Problem, description="It does not fit the state of the trip; the detail says why")},
+)
+def add_event(parts: Parts, trip_id: int, data: NewEvent) -> TripWithEvents:
+    now = parts.now()
+    with parts.db() as db:
+        if not board.trip_exists(db, trip_id):
+            raise unknown(trip_id)
+        with write_tx(db) as tx:
+            outcome = dispatch.apply(
+                tx,
+                trip_id,
+                data.event,
+                at=data.at or now,
+                now=now,
+                source="dispatcher",
+                who=WHO,
+                settle_s=parts.settings.billing.settle_s,
+                contact_attempts=data.contact_attempts,
+                waited_s=data.waited_s,
+                vehicle=data.vehicle,
+                driver=data.driver,
+            )
+    parts.sender.send(outcome.jobs)
+    parts.publisher.publish(*outcome.events)
+    if not outcome.accepted:
+        raise Refused(outcome.reason or "the event does not fit", subject=f"trip {trip_id}")
+    return read(parts, trip_id)
+
+
+@post("/trips/import", sync_to_thread=True, status_code=200, summary="Import a day manifest (a body of CSV text)")
+def import_trips(parts: Parts, body: bytes) -> ImportReport:
+    """The same rows a second time change nothing. The columns are described in docs/manifest.md."""
+    if len(body) > CSV_LIMIT_BYTES:
+        raise InputError("the file is too large", subject="body", hint=f"at most {CSV_LIMIT_BYTES // 1024**2} MiB")
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"expected UTF-8 text, byte {error.start} is not", subject="body") from error
+    if not text.strip():
+        raise InputError("expected CSV text with a line of column names", subject="body")
+    with parts.db() as db:
+        report = manifest.import_csv(db, text, now=parts.now(), who=WHO)
+    bad = [BadRow(line=row.line, column=row.column, value=row.value, expected=row.expected) for row in report.bad]
+    return ImportReport(added=report.added, unchanged=report.unchanged, bad=bad)
+
+
+def read(parts: Parts, trip_id: int) -> TripWithEvents:
+    """The trip as it stands now. Raises NotFound."""
+    with parts.db() as db:
+        row = board.trip(db, trip_id)
+        if row is None:
+            raise unknown(trip_id)
+        events = [make(TripEvent, found) for found in board.trip_events(db, trip_id)]
+    return make(TripWithEvents, row, events=events)
+
+
+def _driven(row: Row, now: datetime) -> tuple[datetime, datetime] | None:
+    if row["state"] == State.completed:
+        return completion.window(row)
+    began = row["on_board_at"] or row["arrived_pickup_at"] or row["en_route_at"]
+    return (parse(began), max(now, parse(began))) if began and row["state"] == State.in_progress else None
+
+
+def unknown(trip_id: int) -> NotFound:
+    return NotFound("no such trip", subject=f"trip {trip_id}")
+
+
+def local_day(parts: Parts, day: date) -> tuple[datetime, datetime]:
+    """Begin and end of a day in the depot's zone; 23 or 25 hours apart when the clocks change."""
+    zone = parts.settings.zone
+    begin, end = (datetime.combine(each, time(), zone) for each in (day, day + timedelta(days=1)))
+    return begin, end
+
+
+HANDLERS: list[Any] = [list_trips, get_trip, trip_trail, create_trip, add_event, import_trips]

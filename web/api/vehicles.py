@@ -1,0 +1,87 @@
+"""`/api/v1/vehicles` and `/api/v1/drivers`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from litestar import Response, get
+from litestar.params import Parameter
+from sqlite_utils import Database
+
+from appliance.errors import InputError, NotFound
+from appliance.storage import board
+from web.api import trail
+from web.api.answers import Driver, Page, RunningTrip, Trail, Vehicle, levels, make
+from web.parts import Parts
+from web.positions import state_of
+
+LONGEST_TRAIL = timedelta(days=7)
+DEFAULT_TRAIL = timedelta(hours=1)
+
+When = Annotated[datetime | None, Parameter(description="RFC 3339 with a zone, such as 2026-01-26T15:57:02Z")]
+
+
+def fleet(db: Database, parts: Parts) -> list[Vehicle]:
+    """The vehicles in service with their state by the newest fix."""
+    now = parts.now()
+    found = board.vehicles(db)
+    newest = parts.positions.newest({row["id"]: row["code"] for row in found}, now)
+    vehicles = []
+    for row in found:
+        position = newest.get(row["code"])
+        vehicles.append(
+            make(
+                Vehicle,
+                row,
+                levels=levels(row["levels"]),
+                state=state_of(position, now, parts.settings.limits),
+                position=position,
+                trip=RunningTrip(
+                    id=row["trip_id"], ref=row["trip_ref"], state=row["trip_state"], on_board=bool(row["on_board_at"])
+                )
+                if row["trip_id"]
+                else None,
+            )
+        )
+    return vehicles
+
+
+@get("/vehicles", sync_to_thread=True, summary="Vehicles in service with state, newest position and running trip")
+def list_vehicles(parts: Parts) -> Page[Vehicle]:
+    with parts.db() as db:
+        vehicles = fleet(db, parts)
+    return Page(vehicles, len(vehicles))
+
+
+@get("/vehicles/{code:str}/trail", sync_to_thread=True, summary="Where a vehicle drove, as GeoJSON")
+def vehicle_trail(parts: Parts, code: str, start: When = None, end: When = None) -> Response[Trail]:
+    """The last hour by default; at most seven days at once."""
+    end = end or parts.now()
+    start = start or end - DEFAULT_TRAIL
+    check_span(start, end)
+    with parts.db() as db:
+        vehicle = board.vehicle_id(db, code)
+        if vehicle is None:
+            raise NotFound("no such vehicle", subject=code)
+        found = trail.read(db, parts.store, parts.settings, vehicle, start, end)
+    return Response(found, media_type=trail.GEO_JSON)
+
+
+@get("/drivers", sync_to_thread=True, summary="Drivers in service and what they drive now")
+def list_drivers(parts: Parts) -> Page[Driver]:
+    with parts.db() as db:
+        found = board.drivers(db)
+    return Page([make(Driver, row) for row in found], len(found))
+
+
+def check_span(start: datetime, end: datetime) -> None:
+    """Raises InputError where two times name no span that can be answered."""
+    for name, at in (("start", start), ("end", end)):
+        if at.tzinfo is None:
+            raise InputError("expected a time with a zone", subject=name, hint="for example 2026-01-26T15:57:02Z")
+    if not timedelta(0) <= end - start <= LONGEST_TRAIL:
+        raise InputError("expected a span of 0 to 7 days", subject="start, end")
+
+
+HANDLERS = [list_vehicles, vehicle_trail, list_drivers]

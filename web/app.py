@@ -1,0 +1,93 @@
+"""The web application: routes, guards and the lifetime of the hub."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+
+from litestar import Litestar, Router
+from litestar.contrib.jinja import JinjaTemplateEngine
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.template import TemplateConfig
+
+from appliance import __version__
+from appliance.config import Settings
+from appliance.events import Publisher
+from appliance.paths import VENDOR_DIR, WEB_DIR
+from appliance.sender import Sender
+from appliance.storage.gps import Store
+from web import pages
+from web.api import invoices, live, system, trips, vehicles
+from web.assets import Assets
+from web.hub import Hub
+from web.parts import Parts, utc_now
+from web.positions import Positions
+from web.problems import HANDLERS as PROBLEMS
+from web.security import Guard, add_headers
+
+MAX_BODY_BYTES = 5 * 1024 * 1024
+
+
+def create_app(
+    settings: Settings,
+    *,
+    hub: Hub | None = None,
+    sender: Sender | None = None,
+    publisher: Publisher | None = None,
+    now: Callable[[], datetime] = utc_now,
+) -> Litestar:
+    """The application over one data folder, which need not be set up yet (`/healthz` says so then).
+
+    The parts can be given by the caller. The hub listens while the application lives.
+    """
+    paths = settings.paths
+    store = Store(paths.gps_dir)
+    parts = Parts(
+        settings=settings,
+        hub=hub or Hub(paths.redis_socket),
+        sender=sender or Sender(settings),
+        publisher=publisher or Publisher(paths.redis_socket),
+        positions=Positions(paths.redis_socket, store),
+        store=store,
+        now=now,
+    )
+    assets = Assets(WEB_DIR / "static", VENDOR_DIR)
+    api = Router(
+        "/api/v1",
+        route_handlers=[
+            *vehicles.HANDLERS, *trips.HANDLERS, *invoices.HANDLERS, *system.HANDLERS, *live.HANDLERS
+        ],
+    )  # fmt: skip
+    return Litestar(
+        route_handlers=[api, system.healthz, assets.handler(), *pages.HANDLERS],
+        dependencies={"parts": Provide(lambda: parts, sync_to_thread=False)},
+        middleware=[Guard()],
+        before_send=[add_headers],
+        exception_handlers=PROBLEMS,
+        template_config=TemplateConfig(directory=WEB_DIR / "templates", engine=JinjaTemplateEngine),
+        openapi_config=OpenAPIConfig(
+            title="depotbox", version=__version__, path="/api/schema", render_plugins=[JsonRenderPlugin()]
+        ),
+        lifespan=[_listening(parts.hub), pages.templates(parts, assets)],
+        request_max_body_size=MAX_BODY_BYTES,
+        logging_config=None,  # each role sets up logging itself, once
+    )
+
+
+def _listening(hub: Hub) -> Callable[[Litestar], object]:
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        task = asyncio.create_task(hub.run(), name="hub")
+        try:
+            yield
+        finally:
+            hub.close()
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    return lifespan

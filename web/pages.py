@@ -1,0 +1,143 @@
+"""The pages: the board with its map, their fragments, and the page of one trip."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from litestar import Litestar, get
+from litestar.contrib.jinja import JinjaTemplateEngine
+from litestar.response import Template
+
+from appliance import __version__
+from appliance.domain.invoice import money
+from appliance.storage import board
+from appliance.storage.times import parse
+from web import cards
+from web.api.system import roles
+from web.api.trips import unknown
+from web.api.vehicles import fleet
+from web.assets import Assets
+from web.parts import Parts
+
+AROUND = timedelta(hours=12)
+"""The board shows the local day, and at night what is this near on its other side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The numbers of the top strip."""
+
+    live: int
+    stale: int
+    silent: int
+    waiting: int
+    failed: int
+    invoices: int
+    invoiced: str
+    troubles: list[str]
+    clock: str
+
+
+@get("/", sync_to_thread=True, include_in_schema=False)
+def index(parts: Parts) -> Template:
+    return Template("board_page.html", context={"columns": _columns(parts), "strip": _strip(parts)})
+
+
+@get("/board", sync_to_thread=True, include_in_schema=False)
+def board_fragment(parts: Parts) -> Template:
+    return Template("board.html", context={"columns": _columns(parts)})
+
+
+@get("/strip", sync_to_thread=True, include_in_schema=False)
+def strip_fragment(parts: Parts) -> Template:
+    return Template("strip.html", context={"strip": _strip(parts)})
+
+
+@get("/trips/{trip_id:int}", sync_to_thread=True, include_in_schema=False)
+def trip_page(parts: Parts, trip_id: int) -> Template:
+    now, zone = parts.now(), parts.settings.zone
+    with parts.db() as db:
+        row = board.trip(db, trip_id)
+        if row is None:
+            raise unknown(trip_id)
+        events = board.trip_events(db, trip_id)
+    timeline = [
+        {**event, "moment": cards.moment(parse(event["at"]), now, zone), "word": event["event"].replace("_", " ")}
+        for event in events
+    ]
+    context = {
+        "card": cards.card(row, now, zone, parts.settings.depot.units),
+        "trip": row,
+        "duration": cards.minutes(timedelta(seconds=row["duration_s"])) if row["duration_s"] is not None else "",
+        "timeline": timeline,
+        "strip": _strip(parts),
+    }
+    return Template("trip_page.html", context=context)
+
+
+@get("/favicon.ico", include_in_schema=False, sync_to_thread=False, status_code=204)
+def favicon() -> None:
+    """Pages name their own icon; this answers the browsers that ask anyway."""
+
+
+def templates(parts: Parts, assets: Assets) -> Callable[[Litestar], Any]:
+    """Puts what every page needs into the template engine, once the application has one."""
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        engine = app.template_engine
+        assert isinstance(engine, JinjaTemplateEngine)
+        engine.engine.globals.update(
+            asset=assets.url,
+            has_map=assets.has("vendor", "maplibre-gl.mjs"),
+            depot=parts.settings.depot,
+            limits=parts.settings.limits,
+            version=__version__,
+            column_titles=cards.COLUMNS,
+        )
+        engine.engine.trim_blocks = engine.engine.lstrip_blocks = True
+        yield
+
+    return lifespan
+
+
+def _columns(parts: Parts) -> dict[str, list[cards.Card]]:
+    now, zone = parts.now(), parts.settings.zone
+    since, until = span(now, parts)
+    with parts.db() as db:
+        rows = board.cards(db, since, until)
+    return cards.columns(rows, now, zone, parts.settings.depot.units)
+
+
+def span(now: datetime, parts: Parts) -> tuple[datetime, datetime]:
+    """The time that the board shows: the local day of `now`, widened to `AROUND` on both sides."""
+    zone = parts.settings.zone
+    today = now.astimezone(zone).date()
+    begin, end = (datetime.combine(today + timedelta(days=days), time(), zone) for days in (0, 1))
+    return min(begin, now - AROUND), max(end, now + AROUND)
+
+
+def _strip(parts: Parts) -> Strip:
+    local = parts.now().astimezone(parts.settings.zone)
+    with parts.db() as db:
+        states = [vehicle.state for vehicle in fleet(db, parts)]
+        jobs = board.job_counts(db)
+        count, cents = board.invoices_on(db, local.date().isoformat())
+    return Strip(
+        live=states.count("live"),
+        stale=states.count("stale"),
+        silent=states.count("silent") + states.count("never"),
+        waiting=jobs.get("pending", 0) + jobs.get("running", 0) + jobs.get("waiting", 0),
+        failed=jobs.get("failed", 0),
+        invoices=count,
+        invoiced=money(cents, parts.settings.depot.currency),
+        troubles=[role.name for role in roles(parts) if not role.ready],
+        clock=f"{local:%H:%M}",
+    )
+
+
+HANDLERS: list[Any] = [index, board_fragment, strip_fragment, trip_page, favicon]

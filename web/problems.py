@@ -1,0 +1,100 @@
+"""Errors as RFC 9457 problem documents: the one place where the core's errors become HTTP answers.
+
+An error nobody foresaw is logged with its traceback and answered without any detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import MediaType, Request, Response
+from litestar.exceptions import HTTPException
+
+from appliance import errors, log
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_S = 2
+
+STATUS: Mapping[type[errors.DepotError], HTTPStatus] = {
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.InputError: HTTPStatus.BAD_REQUEST,
+    errors.Refused: HTTPStatus.CONFLICT,
+    errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Transient: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ConfigError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.Permanent: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+_log = log.get(__name__)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """The body of every error. `type` is `about:blank`: the status says all that a program needs."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+
+
+def from_depot(request: Request[Any, Any, Any], error: errors.DepotError) -> Response[Any]:
+    """An error that the core foresaw: its line, with the status that says who can act."""
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        return unforeseen(request, error)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return answer(request, status, str(error), headers)
+
+
+def from_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """An error of the HTTP layer: unknown path, wrong method, a body or parameter that does not fit."""
+    if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return unforeseen(request, error)
+    status = HTTPStatus(error.status_code)
+    return answer(request, status, _fields(error) or error.detail or status.phrase, dict(error.headers or {}))
+
+
+def unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """A mistake of ours: the traceback goes into the log, nothing of it to the client."""
+    _log.error("web.unexpected", method=request.method, route=_route(request), exc_info=error)
+    return answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "the box made a mistake; its log has the details")
+
+
+def answer(
+    request: Request[Any, Any, Any], status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
+) -> Response[Any]:
+    """A problem document, or a small page where a person asked for one."""
+    wants_page = not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+    if wants_page:
+        page: str = request.app.template_engine.get_template("problem.html").render(  # type: ignore[union-attr]
+            status=status.value, title=status.phrase, detail=detail
+        )
+        return Response(page, status_code=status, media_type=MediaType.HTML, headers=headers)
+    problem = Problem(title=status.phrase, status=status.value, detail=detail)
+    return Response(msgspec.json.encode(problem), status_code=status, media_type=PROBLEM_JSON, headers=headers)
+
+
+def _fields(error: HTTPException) -> str:
+    """Litestar's list of what does not fit, as one line that names each field."""
+    found: list[str] = []
+    for item in error.extra if isinstance(error.extra, list) else []:
+        if isinstance(item, dict) and "message" in item:
+            key = str(item.get("key") or "")
+            found.append(f"{key}: {item['message']}" if key else str(item["message"]))
+    return "; ".join(found)
+
+
+def _route(request: Request[Any, Any, Any]) -> str:
+    """The template of the path, not the path: ids are enough, and a path might carry what somebody typed."""
+    return str(request.scope.get("path_template", ""))
+
+
+HANDLERS: dict[int | type[Exception], Any] = {
+    errors.DepotError: from_depot,
+    HTTPException: from_http,
+    Exception: unforeseen,
+}

@@ -1,0 +1,136 @@
+// The base map without the internet: coasts and borders from world-atlas, a grid of round degrees, our own places.
+
+const { vendor } = document.body.dataset;
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--map-${name}`).trim();
+const empty = () => ({ type: "FeatureCollection", features: [] });
+const FONT = ["Liberation Sans", "system-ui", "sans-serif"];
+
+const COLOURS = [
+  ["water", "background-color", "water"],
+  ["land", "fill-color", "land"],
+  ["borders", "line-color", "border"],
+  ["grid", "line-color", "grid"],
+  ["grid-names", "text-color", "text"],
+  ["grid-names", "text-halo-color", "halo"],
+  ["driven", "line-color", "driven"],
+  ["places", "circle-color", "place"],
+  ["places", "circle-stroke-color", "halo"],
+  ["place-names", "text-color", "text"],
+  ["place-names", "text-halo-color", "halo"],
+];
+
+export function style() {
+  const sources = {};
+  for (const name of ["land", "borders", "grid", "grid-names", "driven", "trail", "places"]) {
+    sources[name] = { type: "geojson", data: empty() };
+  }
+  const round = { "line-cap": "round", "line-join": "round" };
+  const layers = [
+    { id: "water", type: "background" },
+    { id: "land", type: "fill", source: "land" },
+    { id: "borders", type: "line", source: "borders", paint: { "line-width": 1, "line-dasharray": [3, 2] } },
+    { id: "grid", type: "line", source: "grid", paint: { "line-width": 1 } },
+    { id: "driven", type: "line", source: "driven", layout: round, paint: { "line-width": 2.5, "line-opacity": 0.7 } },
+    { id: "trail-edge", type: "line", source: "trail", layout: round, paint: { "line-color": "#ffffff", "line-width": 7, "line-opacity": 0.8 } },
+    { id: "trail", type: "line", source: "trail", layout: round, paint: { "line-color": "#1c7fc0", "line-width": 4 } },
+    { id: "places", type: "circle", source: "places", paint: { "circle-radius": 3.5, "circle-stroke-width": 1.5 } },
+    {
+      id: "place-names", type: "symbol", source: "places",
+      layout: { "text-field": ["get", "name"], "text-font": FONT, "text-size": 11.5, "text-anchor": "left", "text-offset": [0.7, 0], "text-max-width": 9, "text-justify": "left" },
+      paint: { "text-halo-width": 1.4 },
+    },
+    {
+      id: "grid-names", type: "symbol", source: "grid-names",
+      layout: { "text-field": ["get", "name"], "text-font": FONT, "text-size": 10.5, "text-anchor": ["get", "anchor"], "text-offset": [0.3, 0.3], "text-allow-overlap": true },
+      paint: { "text-halo-width": 1.2 },
+    },
+  ];
+  for (const [id, property, name] of COLOURS) {
+    const layer = layers.find((found) => found.id === id);
+    layer.paint = { ...layer.paint, [property]: css(name) };
+  }
+  return { version: 8, sources, layers };
+}
+
+export function recolour(map) {
+  for (const [id, property, name] of COLOURS) map.setPaintProperty(id, property, css(name));
+}
+
+function script(name) {
+  return new Promise((resolve, reject) => {
+    const element = document.createElement("script");
+    element.src = vendor + name;
+    element.onload = resolve;
+    element.onerror = () => reject(new Error(`cannot load ${name}`));
+    document.head.append(element);
+  });
+}
+
+const atlas = async (name) => (await fetch(vendor + name)).json();
+
+/** Coasts at once, borders after them, and the finer coast once somebody looks closer. */
+export async function loadLand(map) {
+  await script("topojson-client.min.js");
+  const { feature, mesh } = globalThis.topojson;
+  const coarse = await atlas("land-50m.json");
+  map.getSource("land").setData(feature(coarse, coarse.objects.land));
+  let fine = null;
+  const look = async () => {
+    if (fine || map.getZoom() < 5.5) return;
+    fine = await atlas("land-10m.json");
+    map.getSource("land").setData(feature(fine, fine.objects.land));
+    map.off("moveend", look);
+  };
+  map.on("moveend", look);
+  await look();
+  const countries = await atlas("countries-50m.json");
+  map.getSource("borders").setData(mesh(countries, countries.objects.countries, (a, b) => a !== b));
+}
+
+const STEPS = [30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001];
+const WANTED_PX = 130;
+
+/** Lines at round degrees through the view, named at its left and lower edge. */
+export function drawGrid(map) {
+  const bounds = map.getBounds();
+  const { clientWidth, clientHeight } = map.getContainer();
+  if (!clientWidth || !clientHeight) return;
+  const [west, east] = [bounds.getWest(), bounds.getEast()];
+  const [south, north] = [Math.max(bounds.getSouth(), -85), Math.min(bounds.getNorth(), 85)];
+  const stepX = fitting((east - west) / clientWidth);
+  const stepY = fitting((north - south) / clientHeight);
+  const lines = [];
+  const names = [];
+  const shownLeft = map.unproject([8, 0]).lng;
+  const shownLow = map.unproject([0, clientHeight - 24]).lat;
+  for (let x = Math.ceil(west / stepX) * stepX; x <= east; x += stepX) {
+    lines.push([[x, south], [x, north]]);
+    if (map.project([x, south]).x > 130) names.push(named([x, shownLow], degrees(x, stepX, "E", "W"), "bottom-left"));
+  }
+  for (let y = Math.ceil(south / stepY) * stepY; y <= north; y += stepY) {
+    lines.push([[west, y], [east, y]]);
+    if (map.project([west, y]).y < clientHeight - 60) names.push(named([shownLeft, y], degrees(y, stepY, "N", "S"), "top-left"));
+  }
+  map.getSource("grid").setData({ type: "Feature", properties: {}, geometry: { type: "MultiLineString", coordinates: lines } });
+  map.getSource("grid-names").setData({ type: "FeatureCollection", features: names });
+}
+
+const fitting = (perPixel) => STEPS.findLast((step) => step / perPixel >= WANTED_PX) ?? STEPS[0];
+
+function named(coordinates, name, anchor) {
+  return { type: "Feature", properties: { name, anchor }, geometry: { type: "Point", coordinates } };
+}
+
+function degrees(value, step, plus, minus) {
+  const digits = Math.max(0, -Math.floor(Math.log10(step)));
+  return `${Math.abs(value).toFixed(digits)}° ${value < 0 ? minus : plus}`;
+}
+
+export function setPlaces(map, places) {
+  const features = places.map(({ lat, lon, name }) => named([lon, lat], name, "left"));
+  map.getSource("places").setData({ type: "FeatureCollection", features });
+}
+
+export function setLines(map, source, lines) {
+  map.getSource(source).setData({ type: "Feature", properties: {}, geometry: { type: "MultiLineString", coordinates: lines } });
+}

@@ -1,0 +1,167 @@
+// The map: base map, vehicles, and the trail of what is selected.
+
+import * as basemap from "./basemap.js";
+import * as fleet from "./fleet.js";
+import { Markers } from "./markers.js";
+import * as panel from "./panel.js";
+import * as selection from "./selection.js";
+
+const { vendor, units } = document.body.dataset;
+const PADDING = { top: 60, right: 60, bottom: 60, left: 60 };
+const DRIVEN_HOURS = 3;
+const WORLD = [[-170, -55], [170, 72]];
+
+function stylesheet() {
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = `${vendor}maplibre-gl.css`;
+  // Before our own, which goes on from it.
+  document.head.prepend(link);
+}
+
+/** Fits all places given, [lon, lat] each; a single one at a street's distance. */
+function fit(library, map, places, options = {}) {
+  if (!places.length) return false;
+  const bounds = new library.LngLatBounds();
+  for (const place of places) bounds.extend(place);
+  map.fitBounds(bounds, { padding: PADDING, maxZoom: 14, duration: 0, ...options });
+  return true;
+}
+
+export async function start(element) {
+  stylesheet();
+  const library = await import(`${vendor}maplibre-gl.mjs`);
+  const map = new library.Map({
+    container: element, style: basemap.style(), bounds: WORLD, attributionControl: false, dragRotate: false,
+    pitchWithRotate: false, maxZoom: 18, fadeDuration: 0, renderWorldCopies: true,
+  });
+  map.touchZoomRotate.disableRotation();
+  map.addControl(new library.NavigationControl({ showCompass: false }), "top-right");
+  map.addControl(new library.ScaleControl({ unit: units === "mile" ? "imperial" : "metric" }), "bottom-left");
+  await map.once("load");
+  map.on("moveend", () => basemap.drawGrid(map));
+  map.on("resize", () => basemap.drawGrid(map));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => basemap.recolour(map));
+  await (element.dataset.kind === "fleet" ? showFleet(library, map) : showTrip(library, map, element));
+  basemap.drawGrid(map);
+  basemap.loadLand(map); // not waited for: the vehicles are there already
+  element.dataset.ready = "yes";
+  return map;
+}
+
+async function showFleet(library, map) {
+  const board = await import("./board.js");
+  const places = () => basemap.setPlaces(map, board.places());
+  const positions = () => fleet.all().filter((vehicle) => vehicle.position).map(({ position }) => [position.lon, position.lat]);
+  const fitAll = (options) => fit(library, map, [...positions()], options) || fit(library, map, board.places().map(({ lon, lat }) => [lon, lat]), options);
+  if (!fleet.all().length) await fleet.load();
+  places();
+  fitAll();
+  document.getElementById("board").addEventListener("htmx:afterSwap", places);
+  map.addControl(new FitControl(() => fitAll({ duration: 400 })), "top-right");
+  new Markers(map, library.Marker, (code) => selection.select(board.tripOfVehicle(code), code, "map"));
+  map.on("click", () => selection.clear());
+  panel.start();
+  const trail = new Trail(map);
+  selection.onChange((selected, from) => {
+    trail.show(selected);
+    const vehicle = selected.vehicle && fleet.find(selected.vehicle);
+    if (from === "board" && vehicle?.position) comeToSee(map, [vehicle.position.lon, vehicle.position.lat]);
+  });
+  showDriven(map);
+}
+
+/** Where vehicles drove in the last hours, as faint lines: the roads that this depot uses. */
+async function showDriven(map) {
+  const start = new Date(Date.now() - DRIVEN_HOURS * 3600e3).toISOString();
+  const lines = [];
+  for (const vehicle of fleet.all().filter(({ position }) => position).slice(0, 60)) {
+    const line = await trailLine(`/api/v1/vehicles/${encodeURIComponent(vehicle.code)}/trail?start=${start}`);
+    if (line.length > 1) lines.push(line);
+  }
+  basemap.setLines(map, "driven", lines);
+}
+
+async function trailLine(url) {
+  const answer = await fetch(url);
+  if (!answer.ok) return [];
+  const { features } = await answer.json();
+  return features.find(({ geometry }) => geometry.type === "LineString")?.geometry.coordinates ?? [];
+}
+
+function comeToSee(map, place) {
+  if (!map.getBounds().contains(place)) map.easeTo({ center: place });
+}
+
+/** The trail of the selected trip, or of the selected vehicle's last hour; it grows with the vehicle. */
+class Trail {
+  constructor(map) {
+    this.map = map;
+    this.line = [];
+    this.code = null;
+    this.asked = 0;
+    fleet.onChange((vehicle) => {
+      if (vehicle.code !== this.code || !vehicle.position || !this.line.length) return;
+      const place = [vehicle.position.lon, vehicle.position.lat];
+      const last = this.line.at(-1);
+      if (last[0] === place[0] && last[1] === place[1]) return;
+      this.line.push(place);
+      basemap.setLines(this.map, "trail", [this.line]);
+    });
+  }
+
+  async show({ trip, vehicle }) {
+    const asked = ++this.asked;
+    const running = vehicle && fleet.find(vehicle)?.trip;
+    this.code = vehicle && (!trip || String(running?.id) === trip) ? vehicle : null;
+    const path = trip ? `trips/${trip}` : vehicle && `vehicles/${encodeURIComponent(vehicle)}`;
+    const line = path ? await trailLine(`/api/v1/${path}/trail`) : [];
+    if (asked !== this.asked) return; // something else was selected meanwhile
+    this.line = line;
+    basemap.setLines(this.map, "trail", line.length > 1 ? [line] : []);
+  }
+}
+
+async function showTrip(library, map, element) {
+  const { pickup, dropoff, origin, destination, vehicle, running } = element.dataset;
+  const trip = document.getElementById("main").dataset.trip;
+  const places = [[pickup, origin], [dropoff, destination]].filter(([at]) => at).map(([at, name]) => {
+    const [lat, lon] = at.split(",").map(Number);
+    return { lat, lon, name: name.split(",")[0] };
+  });
+  basemap.setPlaces(map, places);
+  const trail = new Trail(map);
+  await fleet.load();
+  await trail.show({ trip, vehicle: vehicle || null });
+  fit(library, map, [...trail.line, ...places.map(({ lon, lat }) => [lon, lat])]);
+  if (running === "yes") new Markers(map, library.Marker, () => {});
+}
+
+/** A button beside the zoom: all vehicles again. */
+class FitControl {
+  constructor(onClick) {
+    this.onClick = onClick;
+  }
+
+  onAdd() {
+    this.element = document.createElement("div");
+    this.element.className = "maplibregl-ctrl maplibregl-ctrl-group fit-all";
+    const button = document.createElement("button");
+    button.type = "button";
+    button.title = "Show all vehicles";
+    button.setAttribute("aria-label", button.title);
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("viewBox", "0 0 24 24");
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5");
+    svg.append(path);
+    button.append(svg);
+    button.addEventListener("click", this.onClick);
+    this.element.append(button);
+    return this.element;
+  }
+
+  onRemove() {
+    this.element.remove();
+  }
+}
