@@ -44,7 +44,9 @@ def generate(
     if live := invoices.live_of_trip(tx, trip_id):
         return answer(live), [], []
     if not clock.trusted(settings):
-        raise Transient("the clock is not trusted", subject=f"trip {trip_id}", hint="invoices wait for the time service")
+        raise Transient(
+            "the clock is not trusted", subject=f"trip {trip_id}", hint="invoices wait for the time service"
+        )
     priced = _price(tx, trip, settings)
     if isinstance(priced, Blocked):
         trips.note_unbilled(tx, trip_id, priced.value)
@@ -105,7 +107,9 @@ def _price(tx: Tx, trip: Row, settings: Settings) -> list[Line] | Blocked:
         return Blocked.issuer_incomplete
     if trip["payer_id"] is None:
         return Blocked.no_payer
-    pickup = times.parse(trip["arrived_pickup_at"] or trip["on_board_at"] or trip["pickup_at"]).astimezone(settings.zone)
+    pickup = times.parse(trip["arrived_pickup_at"] or trip["on_board_at"] or trip["pickup_at"]).astimezone(
+        settings.zone
+    )
     level = LevelOfService(trip["level"])
     rate = fare.pick_rate(payers.rates(tx, trip["payer_id"]), level, pickup.date())
     if rate is None:
@@ -150,7 +154,9 @@ def _document(
             "to": trip["dropoff_address"],
             "level": trip["level"],
             "patient": patient["name"] if patient and payer["kind"] != "patient" else None,
-            "distance": f"{distance_m / float(fare.METRES[depot.units]):.1f} {depot.units}" if distance_m is not None else None,
+            "distance": f"{distance_m / float(fare.METRES[depot.units]):.1f} {depot.units}"
+            if distance_m is not None
+            else None,
         },
         "lines": [
             {

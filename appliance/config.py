@@ -27,7 +27,9 @@ Seconds = Annotated[float, Meta(ge=0, le=86400)]
 class Depot(Struct, frozen=True, kw_only=True):
     """The depot and what its invoices must show. Nothing is issued while a legal detail is empty."""
 
-    code: Annotated[str, Meta(pattern="^[A-Z0-9]{2,8}$", description="short code, part of every invoice number")] = "DEPOT"
+    code: Annotated[str, Meta(pattern="^[A-Z0-9]{2,8}$", description="short code, part of every invoice number")] = (
+        "DEPOT"
+    )
     name: Annotated[str, Meta(min_length=1, description="name on the pages")] = "Depot"
     timezone: Annotated[str, Meta(description="IANA time zone of the depot")] = "UTC"
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code of all amounts")] = "EUR"
@@ -62,7 +64,8 @@ class Mqtt(Struct, frozen=True, kw_only=True):
 
 class Billing(Struct, frozen=True, kw_only=True):
     release: Annotated[
-        Literal["immediate", "review"], Meta(description="invoice a settled trip at once, or after a person released it")
+        Literal["immediate", "review"],
+        Meta(description="invoice a settled trip at once, or after a person released it"),
     ] = "immediate"
     settle_s: Annotated[Seconds, Meta(description="wait after completion for buffered fixes, seconds")] = 60.0
 
@@ -81,7 +84,9 @@ class Mail(Struct, frozen=True, kw_only=True):
     username: Annotated[str, Meta(description="login at the relay; empty: none")] = ""
     password: Annotated[str, Meta(description="password at the relay", extra={"secret": True})] = ""
     sender: Annotated[str, Meta(pattern="^[^@ ]+@[^@ ]+$", description="From address")] = "depot@localhost.localdomain"
-    outbox_dir: Annotated[str, Meta(description="folder for .eml files without a relay; relative to data_dir")] = "outbox"
+    outbox_dir: Annotated[str, Meta(description="folder for .eml files without a relay; relative to data_dir")] = (
+        "outbox"
+    )
 
 
 class Retention(Struct, frozen=True, kw_only=True):
@@ -151,7 +156,8 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
         sections[name][key] = _value(f"environment variable {variable}", name, key, value, strict=False)
         if (name, key) == ("storage", "data_dir"):
             sections[name][key] = str(Path(value).resolve())
-    settings = Settings(**{name: kind(**sections[name]) for name, kind in SECTIONS.items()}, file=str(chosen or ""))
+    built: dict[str, Any] = {name: kind(**sections[name]) for name, kind in SECTIONS.items()}
+    settings = Settings(**built, file=str(chosen or ""))
     if settings.depot.timezone not in available_timezones():
         raise ConfigError(
             "expected a time zone like Europe/London",

@@ -208,4 +208,3 @@ def _assignment(tx: Tx, found: Row, vehicle: str | None, driver: str | None) -> 
     if driver and (person is None or person["disabled_at"]):
         raise trip.Refusal(f"there is no driver {driver!r}")
     return {"vehicle_id": chosen["id"], "driver_id": person["id"] if person else None}
-

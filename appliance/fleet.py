@@ -50,8 +50,8 @@ def add_vehicle(
     cannot stand in a topic; then nothing was added."""
     password = accounts.new_password()
     with write_tx(db) as tx:
-        id = vehicles.add(tx, code, now, name=name, plate=plate, levels=levels)
-        username = _add_device(tx, id, code, password, now, who)
+        vehicle_id = vehicles.add(tx, code, now, name=name, plate=plate, levels=levels)
+        username = _add_device(tx, vehicle_id, code, password, now, who)
     return _tell(settings, code, username, password, position_source=True)
 
 
@@ -85,7 +85,9 @@ def revoke_device(db: Database, settings: Settings, username: str, *, now: datet
 
 def _add_device(tx: Tx, vehicle_id: int, code: str, password: str, now: datetime, who: str) -> str:
     username = devices.add(tx, vehicle_id, code, accounts.password_hash(password), now)
-    audit.record(tx, who, "device.added", "device", devices.uid_of(tx, username), now, username)
+    added = devices.by_username(tx, username)
+    assert added is not None
+    audit.record(tx, who, "device.added", "device", added["uid"], now, username)
     return username
 
 

@@ -35,7 +35,13 @@ class Ask:
 
 
 def enqueue(
-    tx: Tx, name: str, *, now: datetime, delay_s: float = 0.0, key: str | None = None, id: str | None = None,
+    tx: Tx,
+    name: str,
+    *,
+    now: datetime,
+    delay_s: float = 0.0,
+    key: str | None = None,
+    id: str | None = None,
     **arguments: int | str | float | bool | None,
 ) -> Ask:
     """Writes the row of a durable job, due after `delay_s`. Arguments are ids and JSON scalars.

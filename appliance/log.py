@@ -41,12 +41,10 @@ def configure(role: str, level: str = "info", *, terminal: bool | None = None) -
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("fontTools", "fpdf", "kombu", "amqp", "uvicorn.access", "httpx"):
+    for chatty in ("fontTools", "fpdf", "kombu", "amqp", "uvicorn", "httpx", "celery.app.trace", "celery.worker"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter
-        ],
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,

@@ -110,7 +110,7 @@ class Paper(FPDF):
     def fitting(
         self, width: float, height: float, text: str, sizes: Sequence[float], *, bold: bool = False
     ) -> tuple[str, float, float]:
-        """The text, its size and its line height, at the largest size that fits; cut where even the smallest does not."""
+        """The text, its size and line height, at the largest size that fits; cut where even the smallest does not."""
         size = line = 0.0
         rows: list[str] = []
         for size in sizes:

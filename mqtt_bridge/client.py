@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from appliance import clock, log
 
@@ -56,14 +58,14 @@ class Client:
         persistent: bool = False,
     ) -> None:
         self._socket = socket
-        self._subscriptions = [(topic, paho.SubscribeOptions(qos=1)) for topic in subscriptions]
+        self._subscriptions = [(topic, SubscribeOptions(qos=1)) for topic in subscriptions]
         self._on_message = on_message
         self._persistent = persistent
         self._connection = 0
         self._ready = threading.Event()
         self._resubscribed: Callable[[], None] | None = None
         self._paho = paho.Client(
-            paho.CallbackAPIVersion.VERSION2,
+            CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=paho.MQTTv5,
             transport="unix",
@@ -80,7 +82,7 @@ class Client:
     def start(self, on_ready: Callable[[], None] | None = None) -> None:
         """Connects in the background. `on_ready` is called at each (re)connection once the subscriptions stand."""
         self._resubscribed = on_ready
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         # A persistent session: what came while this program was away is delivered; clean_start would wipe it.
         properties.SessionExpiryInterval = SESSION_S if self._persistent else 0
         self._paho.connect_async(

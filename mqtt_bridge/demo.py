@@ -91,7 +91,7 @@ class Demo:
     def begin(self, now: datetime) -> None:
         """Puts the vans on their way: each has already come so far that the first arrive within the first minute."""
         for index, van in enumerate(self._vans):
-            self._new_trip(van, now - timedelta(seconds=600))
+            trip_id = self._new_trip(van, now - timedelta(seconds=600))
             left_s = HEAD_START_S + 25.0 * index
             past: list[Drive] = []
             while not van.drive.arrived:
@@ -99,10 +99,9 @@ class Demo:
                 van.drive.step(FIX_S)
             known = past[: max(1, len(past) - round(left_s / FIX_S))]
             began = now - timedelta(seconds=FIX_S * len(known))
-            assert van.trip_id is not None
-            self._press(van.code, van.trip_id, "en_route", began - timedelta(minutes=4))
-            self._press(van.code, van.trip_id, "arrived_pickup", began - timedelta(minutes=1))
-            self._press(van.code, van.trip_id, "on_board", began)
+            self._press(van.code, trip_id, "en_route", began - timedelta(minutes=4))
+            self._press(van.code, trip_id, "arrived_pickup", began - timedelta(minutes=1))
+            self._press(van.code, trip_id, "on_board", began)
             for step, drive in enumerate(known):
                 self._fix(van.code, drive, began + timedelta(seconds=FIX_S * step))
             van.drive = known[-1]
@@ -115,10 +114,9 @@ class Demo:
         for van in self._vans:
             if van.trip_id is None:
                 if van.stands_until and now >= van.stands_until:
-                    self._new_trip(van, now)
-                    assert van.trip_id is not None
+                    trip_id = self._new_trip(van, now)
                     for event in ("accepted", "en_route", "arrived_pickup", "on_board"):
-                        self._press(van.code, van.trip_id, event, now)
+                        self._press(van.code, trip_id, event, now)
             else:
                 van.drive.step(STEP_S)
                 if van.drive.arrived:
@@ -136,11 +134,14 @@ class Demo:
         van.drive.speed_kmh = 0.0
         van.stands_until = now + timedelta(seconds=van.dice.uniform(*STAND_S))
 
-    def _new_trip(self, van: Van, now: datetime) -> None:
+    def _new_trip(self, van: Van, now: datetime) -> int:
+        """Gives the van a trip from where it stands, and returns the trip's id."""
         with write_tx(self._db) as tx:
-            van.trip_id, van.goal = demo_depot.new_trip(tx, van.dice, van.code, van.place, now)
+            trip_id, van.goal = demo_depot.new_trip(tx, van.dice, van.code, van.place, now)
         van.drive = Drive.between(demo_depot.PLACES[van.place], demo_depot.PLACES[van.goal], van.dice)
-        self._publisher.publish(Event("trip", str(van.trip_id), {"id": van.trip_id, "state": "assigned"}))
+        van.trip_id = trip_id
+        self._publisher.publish(Event("trip", str(trip_id), {"id": trip_id, "state": "assigned"}))
+        return trip_id
 
     def _fix(self, code: str, drive: Drive, at: datetime) -> None:
         (lat, lon), heading = drive.position()

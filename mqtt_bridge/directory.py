@@ -63,7 +63,9 @@ class Directory:
         self._read_at = now
         self._by_username, self._sources = {}, {}
         for row in devices.directory(self._db):
-            publisher = Publisher(row["id"], row["username"], row["vehicle_id"], row["code"], bool(row["position_source"]))
+            publisher = Publisher(
+                row["id"], row["username"], row["vehicle_id"], row["code"], bool(row["position_source"])
+            )
             self._by_username[publisher.username] = publisher
             if publisher.source:
                 self._sources[publisher.code] = publisher

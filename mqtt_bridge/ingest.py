@@ -96,7 +96,5 @@ class Ingest:
         if known is None or fix.at > known[1].at:
             self._group.newest[publisher.code] = (publisher.vehicle, fix)
 
-    def _refuse(
-        self, vehicle: str, device: int | None, rejection: Rejection, raw: bytes, received: datetime
-    ) -> None:
+    def _refuse(self, vehicle: str, device: int | None, rejection: Rejection, raw: bytes, received: datetime) -> None:
         self._group.batch.refused.append(Refused(vehicle, device, rejection, raw, received))

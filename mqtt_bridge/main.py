@@ -33,7 +33,6 @@ HOUSEKEEPING_S = 1.0
 ASSIGNMENTS_S = 10.0
 
 
-
 def main(settings: Settings) -> int:
     """Runs until SIGTERM, or until the storage fails: then it ends, so that nothing is acknowledged on a guess."""
     paths = settings.paths

@@ -94,7 +94,7 @@ def _owntracks(body: dict[str, Any]) -> Fix:
     )
 
 
-class _Bad(Exception):  # noqa: N818
+class _Bad(Exception):
     def __init__(self, reason: Reason, value: str, limit: str) -> None:
         self.rejection = Rejection(reason, value[:_SHOWN], limit)
         super().__init__(str(self.rejection))
@@ -151,4 +151,3 @@ def _time(body: dict[str, Any], key: str) -> datetime:
     except (ValueError, OverflowError, OSError):
         pass
     raise _Bad(Reason.unparsable, f"{key} = {value!r}" if key in body else f"{key} is missing", expected)
-

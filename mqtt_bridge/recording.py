@@ -66,7 +66,7 @@ def read(path: Path) -> Recording:
     return Recording(positions, bad, hashlib.sha256(raw).hexdigest())
 
 
-class _BadRow(Exception):  # noqa: N818
+class _BadRow(Exception):
     pass
 
 

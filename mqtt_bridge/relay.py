@@ -56,7 +56,7 @@ class Relay:
                 self._stopped.wait(RETRY_S)
 
     def _listen(self) -> None:
-        with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
+        with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:  # type: ignore[no-untyped-call]
             subscription.subscribe(events.CHANNEL)
             self._hint()  # one may have been missed while Redis was away
             while not self._stopped.is_set():

@@ -150,9 +150,7 @@ def _drain(fleet: Fleet, progress: Progress) -> None:
         progress("waiting for acknowledgements", total - left, total)
 
 
-def _bill(
-    db: Database, settings: Settings, recorded: list[RecordedTrip], report: Report, progress: Progress
-) -> None:
+def _bill(db: Database, settings: Settings, recorded: list[RecordedTrip], report: Report, progress: Progress) -> None:
     """Waits until each trip has an invoice that was sent (or a reason for none), as long as that makes progress."""
     patience = settings.billing.settle_s + BILLED_S
     done, since = -1, time.monotonic()

@@ -14,4 +14,6 @@ from celery.bin.celery import celery as celery_command
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def celery(arguments: tuple[str, ...]) -> None:
-    celery_command.main(args=["-A", "tasks", *arguments], prog_name=f"{sys.argv[0]} celery", auto_envvar_prefix="CELERY")
+    celery_command.main(
+        args=["-A", "tasks", *arguments], prog_name=f"{sys.argv[0]} celery", auto_envvar_prefix="CELERY"
+    )

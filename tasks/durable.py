@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kombu.exceptions
 from celery import Task
@@ -29,6 +29,11 @@ from appliance.storage import jobs as job_rows
 from appliance.storage.db import Row, Tx, write_tx
 from tasks.box import Box, box
 
+if TYPE_CHECKING:
+    BaseTask = Task[..., Any]
+else:
+    BaseTask = Task
+
 TRIES = 3
 RETRY_S = 60.0
 LONGEST_RETRY_S = 3600.0
@@ -36,7 +41,7 @@ LONGEST_RETRY_S = 3600.0
 _log = log.get(__name__)
 
 
-class Fenced(Exception):  # noqa: N818  not an error: the job went to another worker, and this effect is rolled back
+class Fenced(Exception):
     """The attempt is not the current one any more."""
 
 
@@ -54,6 +59,7 @@ class Step:
 @dataclass(slots=True)
 class _Attempt:
     id: str
+    name: str
     number: int
     failures: int
     finished: bool = False
@@ -76,22 +82,23 @@ def finishing() -> Iterator[Step]:
         if not job_rows.finish(tx, attempt.id, attempt.number, step.result, now):
             raise Fenced
     attempt.finished, attempt.result = True, step.result
+    _log.info("job.done", job=attempt.id, task=attempt.name, attempt=attempt.number)
     parts.sender.send(step.asks)
     parts.publisher.publish(*step.events)
 
 
-class Durable(Task):
+class Durable(BaseTask):
     """The base of durable tasks. `.delay()` writes the row, then sends its id; `.apply()` does all of it here."""
 
     abstract = True
     typing = False  # the message is empty; the arguments are checked against the signature before the row is written
 
-    def apply_async(
+    def apply_async(  # type: ignore[override]
         self, args: Sequence[Any] | None = None, kwargs: dict[str, Any] | None = None, task_id: str | None = None,
         countdown: float | None = None, eta: datetime | None = None, **options: Any,
     ) -> Any:  # fmt: skip
         if self.app.conf.task_always_eager:
-            return super().apply_async(args, kwargs, task_id=task_id, **options)
+            return super().apply_async(tuple(args or ()), kwargs, task_id=task_id, **options)
         now = clock.now()
         delay_s = countdown or (max(0.0, (eta - now).total_seconds()) if eta else 0.0)
         with write_tx(box().db) as tx:
@@ -106,7 +113,7 @@ class Durable(Task):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         parts = box()
         row = self._claim(parts, self.request.id or str(uuid.uuid4()), args, kwargs)
-        attempt = _Attempt(row["id"], row["attempts"], row["failures"])
+        attempt = _Attempt(row["id"], row["name"], row["attempts"], row["failures"])
         token = _current.set(attempt)
         try:
             result = self.run(**job_rows.arguments(row))
@@ -156,9 +163,7 @@ class Durable(Task):
         with write_tx(parts.db) as tx:
             due_at = now + timedelta(seconds=delay_s)
             job_rows.wait(tx, attempt.id, attempt.number, due_at, text, failures=failures)
-        _log.warning(
-            "job.retrying", job=attempt.id, task=self.name, error_type=type(error).__name__, delay_s=delay_s
-        )
+        _log.warning("job.retrying", job=attempt.id, task=self.name, error_type=type(error).__name__, delay_s=delay_s)
         raise Ignore from error
 
     def _bind(self, args: Sequence[Any] | None, kwargs: dict[str, Any] | None) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class DepotScheduler(Scheduler):
     def setup_schedule(self) -> None:
         """Nothing of Celery's own: the table is the schedule."""
 
-    def tick(self, *_args: Any, **_kwargs: Any) -> float:  # type: ignore[override]
+    def tick(self, *_args: Any, **_kwargs: Any) -> float:
         """One round: due entries, then the sweeper. Returns the seconds to sleep."""
         now = clock.now()
         try:

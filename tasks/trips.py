@@ -46,8 +46,9 @@ def process_trip_completion(trip_id: int) -> dict[str, float | int] | None:
     with finishing() as step:
         closed = completion.close(step.tx, trip_id, measured, parts.settings, step.now)
         step.asks, step.events = closed.asks, closed.events
-        step.result = {"distance_m": round(measured.distance_m, 1), "fixes": measured.fixes}
-    return step.result
+        result = {"distance_m": round(measured.distance_m, 1), "fixes": measured.fixes}
+        step.result = result
+    return result
 
 
 @app.task(base=Durable, name="trips.tasks.check_trip_timeouts")

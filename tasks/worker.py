@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from typing import Any
 
 from celery import signals
+from celery.platforms import SecurityWarning
 
 from appliance import lifeline, log
 from appliance.config import Settings
@@ -17,7 +19,7 @@ from tasks.celery import app
 CONCURRENCY = 1
 
 
-def main(settings: Settings, queue: Queue) -> int:
+def main(settings: Settings, queue: Queue) -> None:
     """Runs until SIGTERM; a job that runs then is finished first, as far as the stop's time allows."""
     short = queue.removesuffix("_priority")
 
@@ -34,6 +36,7 @@ def main(settings: Settings, queue: Queue) -> int:
     def _ready(**_: Any) -> None:
         notify("READY=1")
 
-    argv = ["worker", "--queues", queue, "--hostname", f"worker-{short}@%h", "--concurrency", str(CONCURRENCY)]
+    # An installed box has a user for each role; a laptop or a container may well be root's.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    argv = ["--quiet", "worker", "--queues", queue, "--hostname", f"worker-{short}@%h", "--concurrency", str(CONCURRENCY)]
     app.worker_main([*argv, "--loglevel", settings.log.level, "--without-gossip", "--without-mingle"])
-    return 0

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from appliance.domain.trip import FINISHED, State
+from appliance.domain.trip import FINISHED, Event, State
 from appliance.storage.db import Row
 from appliance.storage.times import parse, parse_or_none
 
@@ -42,6 +42,22 @@ STATE_TITLES = {
     State.cancelled: "Cancelled",
     State.no_show: "No-show",
     State.missed: "Missed",
+}
+
+EVENT_TITLES = {
+    Event.ready: "Ready to go",
+    Event.assign: "Given to a vehicle",
+    Event.unassign: "Taken off its vehicle",
+    Event.accepted: "Accepted by the driver",
+    Event.en_route: "En route to the pickup",
+    Event.arrived_pickup: "Arrived at pickup",
+    Event.on_board: "On board",
+    Event.arrived_dropoff: "Arrived at drop-off",
+    Event.completed: "Completed",
+    Event.cancel: "Cancelled",
+    Event.no_show: "No-show",
+    Event.missed: "Missed",
+    Event.reopen: "Reopened",
 }
 
 UNBILLED_TITLES = {
@@ -95,6 +111,7 @@ class Card:
     said: str
     said_tone: Tone
     flagged: bool
+    ended: str
     distance: str
     invoice_id: int | None
     invoice_number: str | None
@@ -138,6 +155,7 @@ def card(row: Row, now: datetime, zone: ZoneInfo, units: str) -> Card:
         said=said,
         said_tone=tone,
         flagged=row["flagged_at"] is not None and state not in FINISHED,
+        ended=clock(parse(row["completed_at"]), now, zone) if row["completed_at"] else "",
         distance=distance(row["distance_m"], units),
         invoice_id=row["invoice_id"],
         invoice_number=row["invoice_number"],
@@ -215,6 +233,11 @@ def distance(metres: float | None, units: str) -> str:
 def place(lat: float | None, lon: float | None) -> str:
     """`53.40840,-2.99160` for the map; empty where the place is not known."""
     return f"{lat:.5f},{lon:.5f}" if lat is not None and lon is not None else ""
+
+
+def event_title(event: str) -> str:
+    """The words for an event; an event that only another version knows keeps its name."""
+    return EVENT_TITLES[Event(event)] if event in list(Event) else event.replace("_", " ").capitalize()
 
 
 def unbilled(reason: str | None) -> str:

@@ -66,7 +66,7 @@ def trip_page(parts: Parts, trip_id: int) -> Template:
             raise unknown(trip_id)
         events = board.trip_events(db, trip_id)
     timeline = [
-        {**event, "moment": cards.moment(parse(event["at"]), now, zone), "word": event["event"].replace("_", " ")}
+        {**event, "moment": cards.moment(parse(event["at"]), now, zone), "title": cards.event_title(event["event"])}
         for event in events
     ]
     context = {

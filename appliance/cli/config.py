@@ -51,9 +51,9 @@ def toml(settings: Settings) -> Iterator[str]:
             yield from ("", f"[{section}]")
             before = section
         hidden = "# " if value == HIDDEN else ""
-        yield f"{hidden}{key} = {_value(value)}" + (f"  # {description}" if description else "")
+        yield f"{hidden}{key} = {literal(value)}" + (f"  # {description}" if description else "")
 
 
-def _value(value: Any) -> str:
+def literal(value: Any) -> str:
     """JSON's texts, numbers and booleans are TOML's too, but for DEL, which TOML wants escaped."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -13,7 +13,7 @@ from appliance.errors import DepotError
 
 EX_SOFTWARE = 70
 EX_INTERRUPTED = 130  # as a shell reports SIGINT
-EX_BROKEN_PIPE = 141  # as a shell reports SIGPIPE
+EX_BROKEN_PIPE = 1  # as click and rich have it
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("appliance.cli.run:run", "Start the box in the foreground."),

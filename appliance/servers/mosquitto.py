@@ -56,7 +56,7 @@ password_file {folder}/own.passwords
 acl_file {folder}/own.acl
 
 listener {port} {host}
-max_connections 1000
+max_connections 500
 allow_anonymous false
 allow_zero_length_clientid false
 use_username_as_clientid true

@@ -58,6 +58,10 @@ def position_source(db: Database, vehicle_id: int) -> Row | None:
     )
 
 
+def by_username(db: Database, username: str) -> Row | None:
+    return row(db, "SELECT * FROM devices WHERE username = ?", username)
+
+
 def directory(db: Database) -> list[Row]:
     """Every device that may publish: id, username, position_source, vehicle_id and vehicle code."""
     return rows(
@@ -94,5 +98,6 @@ def listed(db: Database) -> list[Row]:
     """All devices with their vehicle's id, the revoked ones too; nothing secret."""
     return rows(
         db,
-        "SELECT id, uid, vehicle_id, username, position_source, created_at, revoked_at FROM devices ORDER BY vehicle_id, id",
+        "SELECT id, uid, vehicle_id, username, position_source, created_at, revoked_at FROM devices"
+        " ORDER BY vehicle_id, id",
     )

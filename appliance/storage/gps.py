@@ -90,8 +90,7 @@ class Writer:
                     map(_refused_row, batch.refused),
                 )
                 tx.conn.executemany(
-                    "INSERT INTO sequences VALUES (?, ?, ?)"
-                    " ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+                    "INSERT INTO sequences VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
                     [(device, epoch, seq) for (device, epoch), seq in batch.sequences.items()],
                 )
         return stored
@@ -247,7 +246,9 @@ def _path(folder: Path, day: date) -> Path:
 
 
 def _refused_row(refused: Refused) -> tuple[Any, ...]:
-    digest = hashlib.blake2b(refused.payload, digest_size=16, salt=b"", person=b"rejected", key=refused.vehicle.encode())
+    digest = hashlib.blake2b(
+        refused.payload, digest_size=16, salt=b"", person=b"rejected", key=refused.vehicle.encode()
+    )
     return (
         digest.digest(),
         times.text(refused.received),

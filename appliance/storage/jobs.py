@@ -121,10 +121,11 @@ def running(db: Database) -> list[Row]:
 
 
 def retry(tx: Tx, id: str, who: str, now: datetime) -> bool:
-    """A person tries a failed or discarded job again. False where it is in another state."""
+    """A person tries a failed or discarded job again. False where it is in another state, or where another job of its
+    key waits already and will do the same."""
     cursor = tx.conn.execute(
-        "UPDATE jobs SET state = 'pending', failures = 0, due_at = ?, sent_at = NULL, retried_by = ?, retried_at = ?,"
-        " finished_at = NULL WHERE id = ? AND state IN ('failed', 'discarded')",
+        "UPDATE OR IGNORE jobs SET state = 'pending', failures = 0, due_at = ?, sent_at = NULL, retried_by = ?,"
+        " retried_at = ?, finished_at = NULL WHERE id = ? AND state IN ('failed', 'discarded')",
         (times.text(now), who, times.text(now), id),
     )
     return cursor.rowcount == 1

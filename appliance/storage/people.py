@@ -13,9 +13,7 @@ from appliance.storage.db import Row, Tx, insert, row, value
 def add_driver(tx: Tx, code: str, name: str, now: datetime, *, phone: str = "", email: str = "") -> int:
     uid = uids.new()
     sync_log.append(tx, "reference", "driver", uid, {"code": code}, now)
-    return insert(
-        tx, "drivers", uid=uid, code=code, name=name, phone=phone, email=email, created_at=times.text(now)
-    )
+    return insert(tx, "drivers", uid=uid, code=code, name=name, phone=phone, email=email, created_at=times.text(now))
 
 
 def driver_by_code(db: Database, code: str) -> Row | None:

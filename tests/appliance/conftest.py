@@ -1,4 +1,4 @@
-"""What the tests of the core share: a data folder, free ports, bounded waiting, and processes that never outlive a test."""
+"""What the tests of the core share: a data folder, free ports, bounded waiting, processes that end with the test."""
 
 from __future__ import annotations
 

@@ -58,5 +58,5 @@ def test_a_role_is_called_with_the_settings_and_its_own_arguments() -> None:
 
 
 def test_an_unknown_role_names_the_known_ones() -> None:
-    with pytest.raises(NotFound, match="nope: no such role .*init, redis"):
+    with pytest.raises(NotFound, match=r"nope: no such role .*init, redis"):
         roles.find("nope")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import paho.mqtt.client as mqtt
 import psutil
@@ -78,7 +78,7 @@ class Client:
         self.got: list[tuple[str, str]] = []
         self.result: str | None = None
         self.connected = False
-        transport = "unix" if unix else "tcp"
+        transport: Literal["unix", "tcp"] = "unix" if unix else "tcp"
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, as_id or name, transport=transport, protocol=MQTTProtocolVersion.MQTTv311
         )  # fmt: skip
@@ -296,7 +296,7 @@ def test_files_that_the_broker_refuses_change_nothing(
     folder = settings.paths.mosquitto_dir
     before = {name: (folder / name).read_text() for name in ("devices.acl", "devices.passwords")}
     monkeypatch.setattr(accounts, "acl_file", lambda _: "user van1-1\ntopic everything #\n")
-    with pytest.raises(Unavailable, match="the broker refuses the new accounts: .*everything"):
+    with pytest.raises(Unavailable, match=r"the broker refuses the new accounts: .*everything"):
         mosquitto.apply_accounts(settings.paths, settings, [TABLET], broker.pid)
     assert {name: (folder / name).read_text() for name in before} == before
     assert not list(folder.glob("rehearsal-*"))
@@ -344,7 +344,7 @@ def test_the_own_passwords_are_private_and_made_once(settings: Settings) -> None
 
 def test_before_init_the_own_passwords_are_missing_with_a_hint(tmp_path: Path) -> None:
     paths = config.load(environ={"DEPOTBOX_STORAGE__DATA_DIR": str(tmp_path)}).paths
-    with pytest.raises(ConfigError, match="no password for bridge: .*depotbox run"):
+    with pytest.raises(ConfigError, match=r"no password for bridge: .*depotbox run"):
         mosquitto.own_password(paths, "bridge")
 
 

@@ -85,7 +85,10 @@ class Web:
         self.log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code + "sys.exit(main(config.load()))"], cwd=PROJECT_ROOT, env=environ, stderr=out
+                [sys.executable, "-c", code + "sys.exit(main(config.load()))"],
+                cwd=PROJECT_ROOT,
+                env=environ,
+                stderr=out,
             )
         wait_for(self.answers, f"the web role answers; see {log}")
 

@@ -94,7 +94,9 @@ def _fleet(tx: Tx, now: datetime) -> dict[str, int]:
         fleet[code] = vehicles.add(tx, code, now, name=f"Van {number}", plate=f"DX7{number} ABC", levels=FITTED)
         devices.add(tx, fleet[code], code, "no password", now)
         people.add_driver(tx, f"D{number}", name, now)
-    payers.add(tx, "Merseyside Care Broker", "broker", now, address="1 Pier Head, Liverpool", email="bills@broker.example")
+    payers.add(
+        tx, "Merseyside Care Broker", "broker", now, address="1 Pier Head, Liverpool", email="bills@broker.example"
+    )
     return fleet
 
 
@@ -104,7 +106,11 @@ def _trips(tx: Tx, now: datetime) -> dict[str, int]:
     made = {}
     for number, patient in enumerate(NAMES):
         home, clinic = places[4 + number % 8], places[number % 4]
-        pickup = now + timedelta(minutes=(-150, -120, -95, -80, -62, -44, -38, -25, -21, -12, -9, -4, 6, 15, 24, 40, 55, 75, 130, 200)[number])
+        pickup = now + timedelta(
+            minutes=(-150, -120, -95, -80, -62, -44, -38, -25, -21, -12, -9, -4, 6, 15, 24, 40, 55, 75, 130, 200)[
+                number
+            ]
+        )
         ref = f"T-{1001 + number}"
         trip_id = dispatch.create_trip(
             tx,
@@ -190,7 +196,7 @@ def _fixes(writer: gps.Writer, fleet: dict[str, int], sources: dict[str, int], n
         if code == "V8":
             continue
         newest = now - timedelta(seconds=newest_age_s.get(code, 3 + number))
-        path = [_on_way(stops, number, minutes) for minutes in range(0, 181)]
+        path = [_on_way(stops, number, minutes) for minutes in range(181)]
         for minute, (lat, lon, heading) in enumerate(path):
             at = newest - timedelta(minutes=180 - minute)
             fix = Fix(at.astimezone(UTC), lat, lon, speed_kmh=32.0 + minute % 9, heading_deg=heading)
@@ -203,7 +209,15 @@ def _fixes(writer: gps.Writer, fleet: dict[str, int], sources: dict[str, int], n
 
 def vehicle_event(code: str, at: datetime, lat: float, lon: float, heading_deg: float = 0.0) -> LiveEvent:
     """A `vehicle` event as the bridge publishes it."""
-    data = {"code": code, "at": times.text(at), "lat": lat, "lon": lon, "speed_kmh": 34.0, "heading_deg": heading_deg, "trip_id": None}
+    data = {
+        "code": code,
+        "at": times.text(at),
+        "lat": lat,
+        "lon": lon,
+        "speed_kmh": 34.0,
+        "heading_deg": heading_deg,
+        "trip_id": None,
+    }
     return LiveEvent("vehicle", code, data)
 
 

@@ -20,9 +20,7 @@ ByState = Annotated[InvoiceState | None, Parameter(query="state")]
 
 
 @get("/invoices", sync_to_thread=True, summary="Invoices, newest first")
-def list_invoices(
-    parts: Parts, with_state: ByState = None, limit: Limit = 100, offset: Offset = 0
-) -> Page[Invoice]:
+def list_invoices(parts: Parts, with_state: ByState = None, limit: Limit = 100, offset: Offset = 0) -> Page[Invoice]:
     with parts.db() as db:
         found, total = board.invoices(db, with_state, limit, offset)
     return Page([make(Invoice, _without_patient(row)) for row in found], total)

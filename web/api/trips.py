@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, structs
 
 from appliance import completion, dispatch, manifest
 from appliance.domain.trip import Event, LevelOfService, State
-from appliance.errors import InputError, NotFound, Refused
+from appliance.errors import NotFound, Refused
 from appliance.events import Event as LiveEvent
 from appliance.storage import board
 from appliance.storage.db import Row, write_tx
@@ -29,8 +29,6 @@ Longitude = Annotated[float, Meta(ge=-180, le=180)]
 ByState = Annotated[State | None, Parameter(query="state")]  # `state` as a name is Litestar's own
 Limit = Annotated[int, Parameter(ge=1, le=500)]
 Offset = Annotated[int, Parameter(ge=0, le=10_000_000)]
-
-CSV_LIMIT_BYTES = 4 * 1024 * 1024
 
 
 class NewTrip(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -163,16 +161,9 @@ def add_event(parts: Parts, trip_id: int, data: NewEvent) -> TripWithEvents:
 @post("/trips/import", sync_to_thread=True, status_code=200, summary="Import a day manifest (a body of CSV text)")
 def import_trips(parts: Parts, body: bytes) -> ImportReport:
     """The same rows a second time change nothing. The columns are described in docs/manifest.md."""
-    if len(body) > CSV_LIMIT_BYTES:
-        raise InputError("the file is too large", subject="body", hint=f"at most {CSV_LIMIT_BYTES // 1024**2} MiB")
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"expected UTF-8 text, byte {error.start} is not", subject="body") from error
-    if not text.strip():
-        raise InputError("expected CSV text with a line of column names", subject="body")
     with parts.db() as db:
-        report = manifest.import_csv(db, text, now=parts.now(), who=WHO)
+        report = manifest.import_csv(db, body, zone=parts.settings.zone, now=parts.now(), who=WHO)
+    parts.publisher.publish(*report.events)
     bad = [BadRow(line=row.line, column=row.column, value=row.value, expected=row.expected) for row in report.bad]
     return ImportReport(added=report.added, unchanged=report.unchanged, bad=bad)
 

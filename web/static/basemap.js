@@ -36,7 +36,7 @@ export function style() {
     { id: "places", type: "circle", source: "places", paint: { "circle-radius": 3.5, "circle-stroke-width": 1.5 } },
     {
       id: "place-names", type: "symbol", source: "places",
-      layout: { "text-field": ["get", "name"], "text-font": FONT, "text-size": 11.5, "text-anchor": "left", "text-offset": [0.7, 0], "text-max-width": 9, "text-justify": "left" },
+      layout: { "text-field": ["get", "name"], "text-font": FONT, "text-size": 11.5, "text-variable-anchor": ["left", "right", "top", "bottom"], "text-radial-offset": 0.7, "text-max-width": 9, "text-justify": "auto" },
       paint: { "text-halo-width": 1.4 },
     },
     {
@@ -68,17 +68,38 @@ function script(name) {
 
 const atlas = async (name) => (await fetch(vendor + name)).json();
 
+/** world-atlas is stitched together for a globe. On a flat map a ring that crosses 180 degrees goes on beyond it, and one
+ * that goes all around (Antarctica) is closed along the pole. */
+function flat(collection) {
+  for (const { geometry } of collection.features ?? [collection]) {
+    for (const rings of geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates) rings.forEach(unwrap);
+  }
+  return collection;
+}
+
+function unwrap(ring) {
+  for (let i = 1; i < ring.length; i += 1) {
+    const turns = Math.round((ring[i][0] - ring[i - 1][0]) / 360);
+    if (turns) ring[i] = [ring[i][0] - 360 * turns, ring[i][1]];
+  }
+  const [first, last] = [ring[0], ring.at(-1)];
+  if (Math.abs(last[0] - first[0]) > 180) {
+    const pole = first[1] < 0 ? -90 : 90;
+    ring.push([last[0], pole], [first[0], pole], first);
+  }
+}
+
 /** Coasts at once, borders after them, and the finer coast once somebody looks closer. */
 export async function loadLand(map) {
   await script("topojson-client.min.js");
   const { feature, mesh } = globalThis.topojson;
   const coarse = await atlas("land-50m.json");
-  map.getSource("land").setData(feature(coarse, coarse.objects.land));
+  map.getSource("land").setData(flat(feature(coarse, coarse.objects.land)));
   let fine = null;
   const look = async () => {
     if (fine || map.getZoom() < 5.5) return;
     fine = await atlas("land-10m.json");
-    map.getSource("land").setData(feature(fine, fine.objects.land));
+    map.getSource("land").setData(flat(feature(fine, fine.objects.land)));
     map.off("moveend", look);
   };
   map.on("moveend", look);

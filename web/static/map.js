@@ -7,7 +7,8 @@ import * as panel from "./panel.js";
 import * as selection from "./selection.js";
 
 const { vendor, units } = document.body.dataset;
-const PADDING = { top: 60, right: 60, bottom: 60, left: 60 };
+const MARGIN = 60;
+const NAME_MARGIN = 110; // names stand at the right of their places
 const DRIVEN_HOURS = 3;
 const WORLD = [[-170, -55], [170, 72]];
 
@@ -24,7 +25,8 @@ function fit(library, map, places, options = {}) {
   if (!places.length) return false;
   const bounds = new library.LngLatBounds();
   for (const place of places) bounds.extend(place);
-  map.fitBounds(bounds, { padding: PADDING, maxZoom: 14, duration: 0, ...options });
+  const right = map.getContainer().clientWidth > 4 * NAME_MARGIN ? NAME_MARGIN : MARGIN;
+  map.fitBounds(bounds, { padding: { top: MARGIN, right, bottom: MARGIN, left: MARGIN }, maxZoom: 14, duration: 0, ...options });
   return true;
 }
 

@@ -1,0 +1,111 @@
+"""`depotbox jobs`: durable work, above all what has failed."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from appliance import clock, log
+from appliance.cli.depot import opened, operator
+from appliance.cli.options import json_option, with_settings
+from appliance.cli.tables import local, print_list, shown
+from appliance.config import Settings
+from appliance.errors import NotFound, Refused
+from appliance.jobs import Ask
+from appliance.storage import audit, board
+from appliance.storage import jobs as rows
+from appliance.storage.db import Row, Tx, write_tx
+
+
+@click.group()
+def jobs() -> None:
+    """List, show, retry and discard jobs."""
+
+
+@jobs.command("list")
+@click.option("--state", type=click.Choice(rows.STATES), help="Only jobs in this state.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many at most.")
+@json_option
+@with_settings
+def list_(settings: Settings, state: str | None, limit: int, as_json: bool) -> None:
+    """List jobs, the newest first."""
+    with opened(settings) as db:
+        found, total = board.jobs(db, state, limit, 0)
+    if not as_json:
+        found = [
+            {
+                "id": one["id"],
+                "name": one["name"],
+                "state": one["state"],
+                "tries": one["attempts"],
+                "created_at": local(one["created_at"], settings.zone),
+                "error": shown(one["error"])[:80],
+            }
+            for one in found
+        ]
+    print_list(found, as_json=as_json, total=total, empty="no such jobs", right=("tries",))
+
+
+@jobs.command()
+@click.argument("id")
+@json_option
+@with_settings
+def show(settings: Settings, id: str, as_json: bool) -> None:
+    """Show all that is known of the job ID: its arguments, its last error, and where in the program that came from."""
+    with opened(settings) as db:
+        found = _found(rows.get(db, id), id)
+    found["arguments"] = json.loads(found["arguments"])
+    found["result"] = json.loads(found["result"]) if found["result"] else None
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    traceback = found.pop("traceback")
+    for key, value in found.items():
+        if value is not None:
+            click.echo(
+                f"{key.replace('_', ' '):<12} {local(value, settings.zone) if key.endswith('_at') else shown(value)}"
+            )
+    if traceback:
+        click.echo(f"\n{traceback}")
+
+
+@jobs.command()
+@click.argument("id")
+@with_settings
+def retry(settings: Settings, id: str) -> None:
+    """Try the failed or discarded job ID again. A box that does not run does it when it starts."""
+    from appliance.sender import Sender  # here: nothing else waits for Celery
+
+    log.configure("cli", "error")
+    with opened(settings) as db, write_tx(db) as tx:
+        found = _found(rows.get(tx, id), id)
+        if not rows.retry(tx, id, operator(), clock.now()):
+            again = "the same work waits under another id" if found["state"] in ("failed", "discarded") else ""
+            raise Refused(f"it is {found['state']}; only a failed or discarded job is retried", subject=id, hint=again)
+        _note(tx, "job.retried", found)
+    Sender(settings).send([Ask(id, found["name"], due=True)])
+    click.echo(f"{id} is tried again.")
+
+
+@jobs.command()
+@click.argument("id")
+@with_settings
+def discard(settings: Settings, id: str) -> None:
+    """Give the job ID up; it stays listed for a while, and can be retried until then."""
+    with opened(settings) as db, write_tx(db) as tx:
+        found = _found(rows.get(tx, id), id)
+        if not rows.discard(tx, id, operator(), clock.now()):
+            raise Refused(f"it is {found['state']}; only a job that waits or has failed is discarded", subject=id)
+        _note(tx, "job.discarded", found)
+    click.echo(f"{id} is discarded.")
+
+
+def _found(job: Row | None, id: str) -> Row:
+    if job is None:
+        raise NotFound("no such job", subject=id, hint="`depotbox jobs list` shows them")
+    return job
+
+
+def _note(tx: Tx, action: str, job: Row) -> None:
+    audit.record(tx, operator(), action, "job", job["id"], clock.now(), job["name"])

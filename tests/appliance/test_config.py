@@ -1,0 +1,80 @@
+"""Reading the configuration."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from appliance import config
+from appliance.errors import ConfigError
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "depotbox.toml"
+    file.write_text(text)
+    return file
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = written(tmp_path, "[web]\nport = 1111\n[mqtt]\nport = 2222\n")
+    settings = config.load(file, {"DEPOTBOX_WEB__PORT": "3333"})
+    assert (settings.web.port, settings.mqtt.port) == (3333, 2222)
+
+
+def test_the_environment_names_the_file(tmp_path: Path) -> None:
+    file = written(tmp_path, "[web]\nport = 1111\n")
+    assert config.load(environ={"DEPOTBOX_CONFIG": str(file)}).web.port == 1111
+
+
+def test_a_relative_data_folder_is_relative_to_the_file_that_names_it(tmp_path: Path) -> None:
+    assert config.load(written(tmp_path, '[storage]\ndata_dir = "x"\n'), {}).storage.data_dir == str(tmp_path / "x")
+
+
+def test_a_relative_data_folder_of_the_environment_is_relative_to_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert config.load(environ={"DEPOTBOX_STORAGE__DATA_DIR": "x"}).storage.data_dir == str(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[wbe]\n", "[wbe]: unknown key; did you mean web?"),
+        ("web = 1\n", "web = 1: expected a section [web]"),
+        ("[web]\nport = 0\n", "web.port = 0: expected int >= 1"),
+        ("[web]\nport = true\n", "web.port = True: expected int, got bool"),
+        ('[web]\nhost = "0.0.0.0"\n', "web.host = '0.0.0.0': expected 127.0.0.1 or ::1 or localhost"),
+        ('[depot]\ncode = "depot"\n', "depot.code = 'depot': expected str matching regex"),
+        ("[mail]\npassword = 1234\n", "mail.password = ********: expected str, got int"),
+    ],
+)
+def test_a_wrong_value_names_file_key_value_and_what_was_expected(tmp_path: Path, text: str, said: str) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(ConfigError, match=re.escape(said)) as error:
+        config.load(file, {})
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("DEPOTBOX_WEB__PORT", "eighty", "environment variable DEPOTBOX_WEB__PORT: web.port = 'eighty': expected int"),
+        ("DEPOTBOX_WEB__PROT", "80", "web.prot = '80': unknown key; did you mean port?"),
+        ("DEPOTBOX_WBE__PORT", "80", "environment variable DEPOTBOX_WBE__PORT: unknown key; did you mean web?"),
+    ],
+)
+def test_a_wrong_variable_is_named(variable: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        config.load(environ={variable: value})
+
+
+def test_variables_that_are_no_keys_are_left_alone() -> None:
+    assert config.load(environ={"DEPOTBOX_NATIVE": "/opt", "DEPOTBOX_TRACEBACK": "1", "PATH": "/bin"})
+
+
+def test_every_key_has_a_description() -> None:
+    assert [key for _, key, _, text in config.effective(config.load(environ={})) if not text] == []
