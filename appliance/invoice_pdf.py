@@ -40,10 +40,11 @@ def render(document: Document) -> bytes:
     paper.set_y(max(WINDOW_END, paper.y + 6))
     _trip(paper, document["trip"])
     _lines(paper, document)
-    with paper.unbreakable() as recorder:
-        sheet = cast("Paper", recorder)  # plays what is called on it, again on the next page where it does not fit
-        _sums(sheet, document)
-        _payment(sheet, document)
+    with paper.offset_rendering() as trial:
+        _closing(cast("Paper", trial), document)
+    if trial.page_break_triggered:
+        paper.add_page()
+    _closing(paper, document)
     return bytes(paper.output())
 
 
@@ -155,6 +156,12 @@ def _lines(paper: Paper, document: Document) -> None:
                 amounts = (_bare(line["unit_cents"], currency), _bare(line["amount_cents"], currency))
                 table.row((paper.clean(line["text"]), quantity, *amounts))
     paper.rule(paper.y)
+
+
+def _closing(paper: Paper, document: Document) -> None:
+    """The sums and how to pay: they stand on one page."""
+    _sums(paper, document)
+    _payment(paper, document)
 
 
 def _sums(paper: Paper, document: Document) -> None:

@@ -91,14 +91,15 @@ class Demo:
     def begin(self, now: datetime) -> None:
         """Puts the vans on their way: each has already come so far that the first arrive within the first minute."""
         for index, van in enumerate(self._vans):
-            trip_id = self._new_trip(van, now - timedelta(seconds=600))
             left_s = HEAD_START_S + 25.0 * index
+            self._choose_way(van)
             past: list[Drive] = []
             while not van.drive.arrived:
                 past.append(_copy(van.drive))
                 van.drive.step(FIX_S)
             known = past[: max(1, len(past) - round(left_s / FIX_S))]
             began = now - timedelta(seconds=FIX_S * len(known))
+            trip_id = self._new_trip(van, began, now)
             self._press(van.code, trip_id, "en_route", began - timedelta(minutes=4))
             self._press(van.code, trip_id, "arrived_pickup", began - timedelta(minutes=1))
             self._press(van.code, trip_id, "on_board", began)
@@ -114,7 +115,8 @@ class Demo:
         for van in self._vans:
             if van.trip_id is None:
                 if van.stands_until and now >= van.stands_until:
-                    trip_id = self._new_trip(van, now)
+                    self._choose_way(van)
+                    trip_id = self._new_trip(van, now, now)
                     for event in ("accepted", "en_route", "arrived_pickup", "on_board"):
                         self._press(van.code, trip_id, event, now)
             else:
@@ -134,11 +136,14 @@ class Demo:
         van.drive.speed_kmh = 0.0
         van.stands_until = now + timedelta(seconds=van.dice.uniform(*STAND_S))
 
-    def _new_trip(self, van: Van, now: datetime) -> int:
-        """Gives the van a trip from where it stands, and returns the trip's id."""
-        with write_tx(self._db) as tx:
-            trip_id, van.goal = demo_depot.new_trip(tx, van.dice, van.code, van.place, now)
+    def _choose_way(self, van: Van) -> None:
+        van.goal = van.dice.choice([name for name in demo_depot.PLACES if name != van.place])
         van.drive = Drive.between(demo_depot.PLACES[van.place], demo_depot.PLACES[van.goal], van.dice)
+
+    def _new_trip(self, van: Van, pickup_at: datetime, now: datetime) -> int:
+        """Gives the van a trip along its way, and returns the trip's id."""
+        with write_tx(self._db) as tx:
+            trip_id = demo_depot.new_trip(tx, van.dice, van.code, (van.place, van.goal), pickup_at, now)
         van.trip_id = trip_id
         self._publisher.publish(Event("trip", str(trip_id), {"id": trip_id, "state": "assigned"}))
         return trip_id

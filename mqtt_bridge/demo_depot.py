@@ -66,10 +66,9 @@ def prepare(db: Database, settings: Settings, now: datetime) -> None:
         mosquitto.refresh_accounts(settings)
 
 
-def new_trip(tx: Tx, dice: random.Random, van: str, start: str, now: datetime) -> tuple[int, str]:
-    """A trip for a van that stands at `start`, assigned to it. Returns its id and where it goes."""
-    end = dice.choice([name for name in PLACES if name != start])
-    return _trip(tx, dice, start, end, now, now=now, vehicle=van), end
+def new_trip(tx: Tx, dice: random.Random, van: str, way: tuple[str, str], pickup_at: datetime, now: datetime) -> int:
+    """A trip from one place to another, assigned to the van. Returns its id."""
+    return _trip(tx, dice, *way, pickup_at, now=now, vehicle=van)
 
 
 def _people(tx: Tx, settings: Settings, now: datetime) -> None:

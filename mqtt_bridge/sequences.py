@@ -24,8 +24,8 @@ class Sequences:
         new: dict[Key, set[int]] = {}
         for key, seq in arrived:
             new.setdefault(key, set()).add(seq)
-        for key, seqs in new.items():
-            seqs |= self._ahead.get(key, set())
+        for key, arrived_now in new.items():
+            seqs = arrived_now | self._ahead.get(key, set())
             last = self._on_disk.get(key, 0)
             while last + 1 in seqs:
                 last += 1

@@ -38,5 +38,11 @@ def main(settings: Settings, queue: Queue) -> None:
 
     # An installed box has a user for each role; a laptop or a container may well be root's.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    argv = ["--quiet", "worker", "--queues", queue, "--hostname", f"worker-{short}@%h", "--concurrency", str(CONCURRENCY)]
-    app.worker_main([*argv, "--loglevel", settings.log.level, "--without-gossip", "--without-mingle"])
+    options = {
+        "queues": queue,
+        "hostname": f"worker-{short}@%h",
+        "concurrency": str(CONCURRENCY),
+        "loglevel": settings.log.level,
+    }
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    app.worker_main(["--quiet", "worker", *flags, "--without-gossip", "--without-mingle"])

@@ -68,7 +68,7 @@ class Positions:
     def redis_version(self) -> str | None:
         """The version of the Redis that answers, or None."""
         try:
-            return str(self._redis.info("server")["redis_version"])  # type: ignore[index]
+            return str(self._redis.info("server")["redis_version"])
         except redis.RedisError:
             return None
 
@@ -78,9 +78,9 @@ class Positions:
         except redis.RedisError:
             return {}
         live: dict[str, Position] = {}
-        for code, data in found.items():  # type: ignore[union-attr]
+        for code, data in found.items():
             try:
-                live[code.decode()] = msgspec.json.decode(data, type=Position)
+                live[code if isinstance(code, str) else code.decode()] = msgspec.json.decode(data, type=Position)
             except msgspec.DecodeError:
                 continue  # written by another version; the next fix of that vehicle replaces it
         return live

@@ -126,15 +126,18 @@ def own_password(paths: Paths, name: str) -> str:
 def refresh_accounts(settings: Settings) -> None:
     """The broker knows exactly the devices of the database from now on: to be called after each change of them.
 
-    A revoked device is disconnected. Whether the broker runs or not, its next start knows the same. Raises what
-    `apply_accounts` raises.
+    A revoked device is disconnected. Whether the broker runs or not, its next start knows the same. Raises a DepotError
+    when the running broker could not be told.
     """
     paths = settings.paths
-    with _one_at_a_time(paths):
-        apply_accounts(paths, settings, _read_accounts(paths), running_pid(paths))
+    try:
+        with _one_at_a_time(paths):
+            apply_accounts(paths, _read_accounts(paths), running_pid(paths))
+    except OSError as error:
+        raise Unavailable(f"the accounts cannot be changed: {error.strerror}", subject="mosquitto") from error
 
 
-def apply_accounts(paths: Paths, settings: Settings, accounts: Sequence[Account], pid: int | None) -> None:
+def apply_accounts(paths: Paths, accounts: Sequence[Account], pid: int | None) -> None:
     """Replaces the devices' password and ACL files, and tells the broker `pid` (None: it does not run).
 
     A running mosquitto that cannot read its new rules goes on without any: so they are first given to a throw-away

@@ -35,7 +35,7 @@ LEFT JOIN invoices i ON i.trip_id = t.id AND i.state <> 'void'
 def cards(db: Database, since: datetime, until: datetime) -> list[Row]:
     """The trips of the board by pickup time: open ones to be picked up before `until` (however old), and finished ones
     that were planned or ended since `since`. At most `CARDS_LIMIT`; the newest stay when there are more."""
-    found = rows(
+    return rows(
         db,
         f"""SELECT * FROM ({_TRIP}
             WHERE t.state NOT IN ({_FINISHED}) AND t.pickup_at < ?1
@@ -45,7 +45,6 @@ def cards(db: Database, since: datetime, until: datetime) -> list[Row]:
           ORDER BY pickup_at, id""",
         text(until), text(since), CARDS_LIMIT,
     )  # fmt: skip
-    return found
 
 
 def trip(db: Database, trip_id: int) -> Row | None:
@@ -160,7 +159,8 @@ def invoices_on(db: Database, issued_on: str) -> tuple[int, int]:
     """How many invoices were issued on a local day (`2026-01-26`) and are not void, and their sum in minor units."""
     found = row(
         db,
-        "SELECT count(*) AS n, coalesce(sum(total_cents), 0) AS cents FROM invoices WHERE issued_on = ? AND state <> 'void'",
+        "SELECT count(*) AS n, coalesce(sum(total_cents), 0) AS cents FROM invoices"
+        " WHERE issued_on = ? AND state <> 'void'",
         issued_on,
     )
     return (found["n"], found["cents"]) if found else (0, 0)

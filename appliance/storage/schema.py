@@ -120,7 +120,8 @@ CREATE TABLE invoice_counters (
 CREATE TABLE adjustments (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, invoice_id INTEGER NOT NULL REFERENCES invoices (id),
   old_distance_m REAL NOT NULL, new_distance_m REAL NOT NULL, raised_at TEXT NOT NULL,
-  state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'accepted', 'dismissed')), decided_by TEXT, decided_at TEXT
+  state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'accepted', 'dismissed')),
+  decided_by TEXT, decided_at TEXT
 ) STRICT;
 CREATE UNIQUE INDEX adjustments_open ON adjustments (invoice_id) WHERE state = 'open';
 
@@ -175,7 +176,9 @@ CREATE TABLE schedules (
 -- How far the changes of each GPS day file have been worked through.
 CREATE TABLE gps_watermarks (day TEXT PRIMARY KEY, change_id INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
-CREATE TABLE replays (digest TEXT PRIMARY KEY, shift_ms INTEGER NOT NULL, chosen_at TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE replays (
+  digest TEXT PRIMARY KEY, shift_ms INTEGER NOT NULL, chosen_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Immutable: what the central office must learn, chained by hashes (design section 9).
 CREATE TABLE sync_log (

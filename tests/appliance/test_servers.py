@@ -135,7 +135,7 @@ def connect(settings: Settings, wait_for: Any) -> Iterator[Callable[..., Client]
 def broker(settings: Settings, role: Role) -> subprocess.Popen[str]:
     """The broker with three devices."""
     process = role("mosquitto")
-    mosquitto.apply_accounts(settings.paths, settings, [TRACKER, TABLET, OTHER], process.pid)
+    mosquitto.apply_accounts(settings.paths, [TRACKER, TABLET, OTHER], process.pid)
     return process
 
 
@@ -265,7 +265,7 @@ def test_a_revoked_device_is_disconnected_and_the_others_are_not(
     settings: Settings, broker: subprocess.Popen[str], connect: Callable[..., Client], wait_for: Any
 ) -> None:
     tracker, other = connect("van1-1"), connect("van2-1")
-    mosquitto.apply_accounts(settings.paths, settings, [OTHER], broker.pid)
+    mosquitto.apply_accounts(settings.paths, [OTHER], broker.pid)
     wait_for(lambda: not tracker.connected)
     other.subscribe(f"{BRANCH}/van2/assignment", wait_for)
     assert other.connected
@@ -277,7 +277,7 @@ def test_a_new_position_source_may_write_where_the_old_one_may_not_any_more(
     bridge, tracker, tablet = connect("bridge"), connect("van1-1"), connect("van1-2")
     bridge.subscribe(f"{BRANCH}/van1/gps", wait_for)
     swapped = [replace(TRACKER, position_source=False), replace(TABLET, position_source=True)]
-    mosquitto.apply_accounts(settings.paths, settings, swapped, broker.pid)
+    mosquitto.apply_accounts(settings.paths, swapped, broker.pid)
 
     def published() -> list[tuple[str, str]]:
         tracker.publish(f"{BRANCH}/van1/gps", "old")
@@ -297,7 +297,7 @@ def test_files_that_the_broker_refuses_change_nothing(
     before = {name: (folder / name).read_text() for name in ("devices.acl", "devices.passwords")}
     monkeypatch.setattr(accounts, "acl_file", lambda _: "user van1-1\ntopic everything #\n")
     with pytest.raises(Unavailable, match=r"the broker refuses the new accounts: .*everything"):
-        mosquitto.apply_accounts(settings.paths, settings, [TABLET], broker.pid)
+        mosquitto.apply_accounts(settings.paths, [TABLET], broker.pid)
     assert {name: (folder / name).read_text() for name in before} == before
     assert not list(folder.glob("rehearsal-*"))
 
@@ -308,7 +308,7 @@ def test_files_that_the_broker_refuses_change_nothing(
 ])  # fmt: skip
 def test_an_unfit_account_is_refused(settings: Settings, unfit: Account) -> None:
     with pytest.raises(InputError):
-        mosquitto.apply_accounts(settings.paths, settings, [OTHER, unfit], None)
+        mosquitto.apply_accounts(settings.paths, [OTHER, unfit], None)
 
 
 def test_the_rehearsal_hears_of_a_damaged_password_hash(settings: Settings) -> None:

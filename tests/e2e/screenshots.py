@@ -53,7 +53,10 @@ def _day(browser: Browser, url: str, made: world.World) -> None:
             _save(page, f"selected-{size}-{scheme}")
             page.goto(f"{url}/trips/{made.trips['T-1005']}")
             _map_ready(page)
-            _save(page, f"trip-{size}-{scheme}", full_page=size == "phone")
+            _save(page, f"trip-{size}-{scheme}")
+            if size == "phone":
+                page.locator("#map").scroll_into_view_if_needed()
+                _save(page, f"trip-map-{size}-{scheme}")
             page.close()
     page = _open(browser, url, "desktop", "light", "/")
     page.keyboard.press("?")
@@ -63,10 +66,11 @@ def _day(browser: Browser, url: str, made: world.World) -> None:
 
 def _open(browser: Browser, url: str, size: str, scheme: Any, path: str) -> Page:
     width, height = SIZES[size]
+    phone = size == "phone"
     page = browser.new_page(
-        viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=size == "phone", is_mobile=size == "phone"
-    )  # fmt: skip
-    page.on("console", lambda message: message.type in ("error", "warning") and print(size, message.text))
+        viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=phone, is_mobile=phone
+    )
+    page.on("console", lambda message: print(size, message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: print(size, error))
     page.goto(url + path)
     if size == "desktop":
@@ -82,8 +86,8 @@ def _map_ready(page: Page) -> None:
     page.wait_for_timeout(LAND_MS)
 
 
-def _save(page: Page, name: str, *, full_page: bool = False) -> None:
-    page.screenshot(path=OUT / f"{name}.png", full_page=full_page)
+def _save(page: Page, name: str) -> None:
+    page.screenshot(path=OUT / f"{name}.png")
     print(f"screenshots/{name}.png")
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from appliance import config, dispatch
+from sqlite_utils import Database
+
+from appliance import billing, config, dispatch
 from appliance.config import Settings
-from appliance.domain.fare import Line
+from appliance.domain.fare import Rate
 from appliance.domain.fix import Fix
-from appliance.domain.trip import Event
+from appliance.domain.trip import Event, LevelOfService
 from appliance.events import Event as LiveEvent
-from appliance.storage import devices, gps, invoices, payers, people, times, vehicles
+from appliance.storage import devices, gps, payers, people, times, vehicles
 from appliance.storage.db import Tx, open_depot, write_tx
 from appliance.storage.migrations import migrate
 
@@ -32,11 +35,15 @@ PLACES = {
     "Stoneycroft Surgery, Scott Street": (53.4195, -2.9160),
     "2 Petherick Road": (53.4530, -2.8890),
 }  # fmt: skip
-NAMES = ("Ada Marsh", "Bo Lindqvist", "Chidi Okoro", "Dora Klein", "Emil Novak", "Fay Whitmore", "Gus Romano", "Hana Ito",
-         "Ivo Petrov", "June Carver", "Kwame Addo", "Lena Hoffmann", "Milo Byrne", "Nora Quist", "Otis Grant", "Pia Sand",
-         "Quentin Vale", "Rosa Lima", "Sven Dahl", "Tess Moreau")  # fmt: skip
+NAMES = (
+    "Ada Marsh", "Bo Lindqvist", "Chidi Okoro", "Dora Klein", "Emil Novak", "Fay Whitmore", "Gus Romano", "Hana Ito",
+    "Ivo Petrov", "June Carver", "Kwame Addo", "Lena Hoffmann", "Milo Byrne", "Nora Quist", "Otis Grant", "Pia Sand",
+    "Quentin Vale", "Rosa Lima", "Sven Dahl", "Tess Moreau",
+)  # fmt: skip
+PICKUP_MIN = (-150, -120, -95, -80, -62, -44, -38, -25, -21, -12, -9, -4, 6, 15, 24, 40, 55, 75, 130, 200)
 DRIVERS = ("Alex Rowe", "Bea Holt", "Cal Dunn", "Dee Frost", "Eli Stone", "Fern Nash", "Gil Pike", "Hope Lane")
 LEVELS = ("ambulatory", "wheelchair", "ambulatory", "stretcher", "wheelchair", "ambulatory", "bariatric", "ambulatory")
+BROKER = "Merseyside Care Broker"
 FITTED = ("ambulatory", "wheelchair", "stretcher", "bariatric")
 
 
@@ -73,16 +80,16 @@ def make(data_dir: Path, now: datetime) -> World:
     try:
         with write_tx(db) as tx:
             fleet = _fleet(tx, now)
-            trips = _trips(tx, now)
-        live = _fixes(writer, fleet, {code: int(_device(db, id)) for code, id in fleet.items()}, now)
+            trips = _trips(tx, settings, now)
+        live = _fixes(writer, fleet, {code: _device(db, id) for code, id in fleet.items()}, now)
     finally:
         writer.close()
         db.conn.close()
     return World(settings, now, fleet, trips, live)
 
 
-def _device(db: Tx | object, vehicle: int) -> int:
-    source = devices.position_source(db, vehicle)  # type: ignore[arg-type]
+def _device(db: Database, vehicle: int) -> int:
+    source = devices.position_source(db, vehicle)
     assert source is not None
     return int(source["id"])
 
@@ -94,44 +101,46 @@ def _fleet(tx: Tx, now: datetime) -> dict[str, int]:
         fleet[code] = vehicles.add(tx, code, now, name=f"Van {number}", plate=f"DX7{number} ABC", levels=FITTED)
         devices.add(tx, fleet[code], code, "no password", now)
         people.add_driver(tx, f"D{number}", name, now)
-    payers.add(
-        tx, "Merseyside Care Broker", "broker", now, address="1 Pier Head, Liverpool", email="bills@broker.example"
-    )
+    broker = payers.add(tx, BROKER, "broker", now, address="1 Pier Head, Liverpool", email="bills@broker.example")
+    for level in LevelOfService:
+        if level is not LevelOfService.bariatric:  # so that one kind of trip cannot be billed
+            rate = Rate(
+                level, date(2020, 1, 1), None, base_cents=1200, per_unit_cents=185, unit="mile", no_show_cents=900
+            )
+            payers.add_rate(tx, broker, rate, now)
     return fleet
 
 
-def _trips(tx: Tx, now: datetime) -> dict[str, int]:
+def _trips(tx: Tx, settings: Settings, now: datetime) -> dict[str, int]:
     chance = random.Random(7)
     places = list(PLACES)
     made = {}
     for number, patient in enumerate(NAMES):
         home, clinic = places[4 + number % 8], places[number % 4]
-        pickup = now + timedelta(
-            minutes=(-150, -120, -95, -80, -62, -44, -38, -25, -21, -12, -9, -4, 6, 15, 24, 40, 55, 75, 130, 200)[
-                number
-            ]
-        )
+        pickup = now + timedelta(minutes=PICKUP_MIN[number])
         ref = f"T-{1001 + number}"
         trip_id = dispatch.create_trip(
             tx,
             dispatch.NewTrip(
                 pickup_at=pickup, pickup_address=home, dropoff_address=clinic, level=LEVELS[number % 8], ref=ref,
-                payer="Merseyside Care Broker", patient=patient, appointment_at=pickup + timedelta(minutes=45) if number % 3 == 0 else None,
-                pickup_lat=PLACES[home][0], pickup_lon=PLACES[home][1], dropoff_lat=PLACES[clinic][0], dropoff_lon=PLACES[clinic][1],
-                will_call=number == 18,
+                payer=BROKER, patient=patient, pickup_lat=PLACES[home][0], pickup_lon=PLACES[home][1],
+                dropoff_lat=PLACES[clinic][0], dropoff_lon=PLACES[clinic][1], will_call=number == 18,
+                appointment_at=pickup + timedelta(minutes=45) if number % 3 == 0 else None,
             ),
             now=now - timedelta(hours=6), who="test",
         )  # fmt: skip
         made[ref] = trip_id
-        _drive(tx, trip_id, number, pickup, now, chance)
+        _drive(tx, settings, trip_id, number, pickup, now, chance)
     return made
 
 
-def _drive(tx: Tx, trip_id: int, number: int, pickup: datetime, now: datetime, chance: random.Random) -> None:
+def _drive(
+    tx: Tx, settings: Settings, trip_id: int, number: int, pickup: datetime, now: datetime, chance: random.Random
+) -> None:
     """The first seven trips are over, the next five under way, four assigned, and the rest wait."""
 
-    def say(event: Event, at: datetime, **more: object) -> None:
-        outcome = dispatch.apply(tx, trip_id, event, at=at, now=at, source="driver", who="V1-1", **more)  # type: ignore[arg-type]
+    def say(event: Event, at: datetime, **more: Any) -> None:
+        outcome = dispatch.apply(tx, trip_id, event, at=at, now=at, source="driver", who="V1-1", **more)
         assert outcome.accepted, (number, event, outcome.reason)
 
     if number >= 16:
@@ -165,27 +174,7 @@ def _drive(tx: Tx, trip_id: int, number: int, pickup: datetime, now: datetime, c
         (4200.0 + 700 * number, trip_id),
     )
     if number < 4:
-        _invoice(tx, trip_id, number, now)
-    else:
-        tx.conn.execute("UPDATE trips SET unbilled_reason = 'no_rate' WHERE id = ?", (trip_id,))
-
-
-def _invoice(tx: Tx, trip_id: int, number: int, now: datetime) -> None:
-    from decimal import Decimal
-
-    today = now.date()
-    payer = payers.by_name(tx, "Merseyside Care Broker")
-    assert payer is not None
-    total = 1850 + 210 * number
-    name = invoices.next_number(tx, "DEMO", today.year)
-    line = Line("base", "Base fare", Decimal(1), "", total, total)
-    document = {
-        "number": name, "issued_on": today.isoformat(), "due_on": today.isoformat(), "currency": "GBP", "total_cents": total
-    }  # fmt: skip
-    invoices.add(
-        tx, number=name, trip_id=trip_id, payer_id=payer["id"], lines=[line], issued=today, due=today + timedelta(days=30),
-        currency="GBP", distance_m=4200.0, document=document, now=now,
-    )  # fmt: skip
+        billing.generate(tx, trip_id, settings, now)
 
 
 def _fixes(writer: gps.Writer, fleet: dict[str, int], sources: dict[str, int], now: datetime) -> list[LiveEvent]:

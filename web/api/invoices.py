@@ -6,7 +6,7 @@ import json
 from typing import Annotated, Any
 
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 
 from appliance import invoice_pdf
 from appliance.errors import NotFound
@@ -16,7 +16,7 @@ from web.api.answers import Invoice, InvoiceLine, InvoiceState, InvoiceWithLines
 from web.api.trips import Limit, Offset
 from web.parts import Parts
 
-ByState = Annotated[InvoiceState | None, Parameter(query="state")]
+ByState = Annotated[InvoiceState | None, QueryParameter(name="state")]
 
 
 @get("/invoices", sync_to_thread=True, summary="Invoices, newest first")

@@ -6,19 +6,22 @@ import platform
 import sqlite3
 from typing import Annotated, Any
 
-import msgspec
 from litestar import Response, get
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 from msgspec import Struct
 
 from appliance import __version__
 from appliance.errors import DepotError
 from appliance.storage import board
+from appliance.supervisor import statusfile
+from appliance.supervisor.unit import State
 from web.api.answers import Job, Jobs, JobState, make
 from web.api.trips import Limit, Offset
 from web.parts import Parts
 
-ByState = Annotated[JobState | None, Parameter(query="state")]
+_WELL = frozenset({State.READY, State.DONE})
+
+ByState = Annotated[JobState | None, QueryParameter(name="state")]
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -36,10 +39,12 @@ class Role(Struct, frozen=True, kw_only=True):
     name: str
     state: str
     ready: bool
+    restarts: int
+    started_at: str | None
 
 
 class System(Struct, frozen=True, kw_only=True):
-    """The box itself. `roles` is empty where no supervisor keeps a status file."""
+    """The box itself. `roles` is empty where no supervisor of its own runs (systemd, tests)."""
 
     version: str
     python: str
@@ -80,24 +85,12 @@ def list_jobs(parts: Parts, with_state: ByState = None, limit: Limit = 100, offs
 
 
 def roles(parts: Parts) -> list[Role]:
-    """The roles in the supervisor's status file, in its order; none where there is no such file."""
-    try:
-        status = msgspec.json.decode(parts.settings.paths.status_file.read_bytes())
-    except (OSError, msgspec.DecodeError):
-        return []
-    return [_role(found) for found in _each(status)]
-
-
-def _each(status: Any) -> list[dict[str, Any]]:
-    found = status.get("roles", []) if isinstance(status, dict) else []
-    if isinstance(found, dict):
-        found = [{"name": name, **role} for name, role in found.items() if isinstance(role, dict)]
-    return [role for role in found if isinstance(role, dict)]
-
-
-def _role(found: dict[str, Any]) -> Role:
-    state = str(found.get("state", "unknown"))
-    return Role(name=str(found.get("name", "")), state=state, ready=state in {"ready", "done"})
+    """The roles as the supervisor of this data folder sees them, in start order; none where no supervisor runs."""
+    run = statusfile.read(parts.settings.paths)
+    return [
+        Role(name=one.name, state=one.state, ready=one.state in _WELL, restarts=one.restarts, started_at=one.started_at)
+        for one in (run.roles if run else [])
+    ]
 
 
 def _database_answers(parts: Parts) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 from msgspec import Meta, Struct, structs
 
 from appliance import completion, dispatch, manifest
@@ -26,7 +26,7 @@ When = Annotated[datetime, Meta(tz=True)]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
-ByState = Annotated[State | None, Parameter(query="state")]  # `state` as a name is Litestar's own
+ByState = Annotated[State | None, QueryParameter(name="state")]  # `state` as a name is Litestar's own
 Limit = Annotated[int, Parameter(ge=1, le=500)]
 Offset = Annotated[int, Parameter(ge=0, le=10_000_000)]
 
