@@ -33,16 +33,14 @@ class Bridge:
         pending = False
         for message in messages:
             address = topics.address(message.topic)
-            if address is None:
-                self.client.acknowledge(message)
-            elif address.kind == "gps":
-                self.ingest.add(message, address)
+            if address is None or address.kind == "gps":
+                self.ingest.add(message, address)  # also what is no topic of ours: acknowledged in its turn
                 pending = True
-            else:
-                if pending:
-                    self._commit()
-                    pending = False
-                self._trip_event(message, address.vehicle or "")
+                continue
+            if pending:
+                self._commit()
+                pending = False
+            self._trip_event(message, address.vehicle or "")
         if pending:
             self._commit()
 
@@ -66,6 +64,13 @@ class Bridge:
         if not message.retained and message.payload:
             reply = trip_events.press(self.db, self.settings, vehicle, message.payload)
             self.client.publish(topics.trip_reply(vehicle), reply.payload)
-            _log.info("trip.event", vehicle=vehicle, accepted=reply.accepted, reason=reply.reason)
+            _log.info(
+                "trip.event",
+                vehicle=vehicle,
+                trip=reply.trip_id,
+                event_name=reply.event,
+                accepted=reply.outcome.accepted,
+                reason=reply.outcome.reason,
+            )
             self.live.say(reply.outcome.events, reply.outcome.jobs)
         self.client.acknowledge(message)

@@ -25,7 +25,7 @@ from mqtt_bridge.tracker import Fleet
 STEP_S = 1.0
 FIX_S = 2.0
 STAND_S = (6.0, 20.0)
-HEAD_START_S = 25.0
+HEAD_START_S = 15.0
 
 _log = log.get(__name__)
 

@@ -52,11 +52,12 @@ class Ingest:
         self._sequences = sequences
         self._group = _Group()
 
-    def add(self, message: Message, address: Address) -> None:
-        """Takes a GPS message into the group. A retained one is no new fix; an empty one says nothing."""
+    def add(self, message: Message, address: Address | None) -> None:
+        """Takes a GPS message into the group. A retained one is no new fix; an empty one, or one without an address,
+        says nothing."""
         group = self._group
         group.messages.append(message)
-        if message.retained or not message.payload:
+        if address is None or message.retained or not message.payload:
             return
         publisher = self._directory.find(address)
         trusted = clock.trusted(self._settings)

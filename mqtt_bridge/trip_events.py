@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,9 +34,9 @@ class Reply:
     """What the device is told, after the commit, and what followed inside the box."""
 
     payload: bytes
-    accepted: bool
-    reason: str | None
-    outcome: Outcome = field(default_factory=lambda: Outcome(False, None, None))
+    outcome: Outcome
+    trip_id: int | None = None
+    event: str | None = None
 
 
 def press(db: Database, settings: Settings, vehicle: str, payload: bytes) -> Reply:
@@ -50,7 +50,7 @@ def press(db: Database, settings: Settings, vehicle: str, payload: bytes) -> Rep
     with write_tx(db) as tx:
         refused = _refused(tx, settings, vehicle, button, now)
         if refused:
-            return _reply(button.event_id, Outcome(False, refused, None))
+            return _reply(button.event_id, Outcome(False, refused, None), button)
         outcome = dispatch.apply(
             tx,
             button.trip_id,
@@ -65,7 +65,7 @@ def press(db: Database, settings: Settings, vehicle: str, payload: bytes) -> Rep
             waited_s=button.waited_s,
             odometer_km=button.odometer_km,
         )
-    return _reply(button.event_id, outcome)
+    return _reply(button.event_id, outcome, button)
 
 
 def _refused(tx: Tx, settings: Settings, vehicle: str, button: Button, now: datetime) -> str | None:
@@ -84,11 +84,12 @@ def _refused(tx: Tx, settings: Settings, vehicle: str, button: Button, now: date
     return None
 
 
-def _reply(event_id: str | None, outcome: Outcome) -> Reply:
+def _reply(event_id: str | None, outcome: Outcome, button: Button | None = None) -> Reply:
     body: dict[str, Any] = {"event_id": event_id, "accepted": outcome.accepted}
     if outcome.reason:
         body["reason"] = outcome.reason
-    return Reply(msgspec.json.encode(body), outcome.accepted, outcome.reason, outcome)
+    known = (button.trip_id, button.event if button.event in DRIVER_EVENTS else None) if button else (None, None)
+    return Reply(msgspec.json.encode(body), outcome, *known)
 
 
 def _event_id(payload: bytes) -> str | None:

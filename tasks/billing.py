@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance import billing, clock, invoice_mail
+from appliance import billing, clock, invoice_mail, log
 from appliance.errors import Permanent
 from appliance.storage.db import write_tx
 from tasks.box import box
 from tasks.celery import app
 from tasks.durable import Durable, finishing
+
+_log = log.get(__name__)
 
 
 @app.task(base=Durable, name="billing.tasks.generate_invoice", ignore_result=False)
@@ -17,8 +19,10 @@ def generate_invoice(trip_id: int) -> dict[str, Any]:
     """The trip's live invoice: `{"invoice_id", "number", "total_cents", "currency"}`, the same the second time;
     `{"blocked": reason}` while data is missing."""
     with finishing() as step:
-        step.result, step.asks, step.events = billing.generate(step.tx, trip_id, box().settings, step.now)
-    answer: dict[str, Any] = step.result
+        answer, step.asks, step.events = billing.generate(step.tx, trip_id, box().settings, step.now)
+        step.result = answer
+    if step.events:
+        _log.info("invoice.issued", trip=trip_id, number=answer["number"], total_cents=answer["total_cents"])
     return answer
 
 
@@ -43,4 +47,5 @@ def send_invoice_email(invoice_id: int) -> str:
     with finishing() as step:
         invoice_mail.delivered(step.tx, letter, step.now)
         step.result = "sent"
+    _log.info("invoice.mailed", invoice=invoice_id)
     return "sent"

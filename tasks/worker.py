@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from celery import signals
-from celery.platforms import SecurityWarning
+from celery.exceptions import SecurityWarning
 
 from appliance import lifeline, log
 from appliance.config import Settings

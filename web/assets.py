@@ -14,6 +14,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -77,7 +78,9 @@ class Assets:
         """The route that serves them. The digest in the address is for caches; an older one gets the present file."""
 
         @get("/assets/{folder:str}/{digest:str}/{name:str}", sync_to_thread=True, include_in_schema=False)
-        def asset(request: Request[Any, Any, Any], folder: str, digest: str, name: str) -> Response[bytes]:
+        def asset(
+            request: Request[Any, Any, Any], folder: FromPath[str], digest: FromPath[str], name: FromPath[str]
+        ) -> Response[bytes]:
             if folder not in self._folders:
                 raise NotFoundException("no such file")
             return self._folders[folder].answer(name, zipped="gzip" in request.headers.get("accept-encoding", ""))

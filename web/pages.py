@@ -9,6 +9,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from litestar import Litestar, get
+from litestar.params import FromPath
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 
@@ -21,7 +22,7 @@ from web.api.system import roles
 from web.api.trips import unknown
 from web.api.vehicles import fleet
 from web.assets import Assets
-from web.parts import Parts
+from web.parts import Given, Parts
 
 AROUND = timedelta(hours=12)
 """The board shows the local day, and at night what is this near on its other side."""
@@ -43,22 +44,22 @@ class Strip:
 
 
 @get("/", sync_to_thread=True, include_in_schema=False)
-def index(parts: Parts) -> Template:
+def index(parts: Given) -> Template:
     return Template("board_page.html", context={"columns": _columns(parts), "strip": _strip(parts)})
 
 
 @get("/board", sync_to_thread=True, include_in_schema=False)
-def board_fragment(parts: Parts) -> Template:
+def board_fragment(parts: Given) -> Template:
     return Template("board.html", context={"columns": _columns(parts)})
 
 
 @get("/strip", sync_to_thread=True, include_in_schema=False)
-def strip_fragment(parts: Parts) -> Template:
+def strip_fragment(parts: Given) -> Template:
     return Template("strip.html", context={"strip": _strip(parts)})
 
 
 @get("/trips/{trip_id:int}", sync_to_thread=True, include_in_schema=False)
-def trip_page(parts: Parts, trip_id: int) -> Template:
+def trip_page(parts: Given, trip_id: FromPath[int]) -> Template:
     now, zone = parts.now(), parts.settings.zone
     with parts.db() as db:
         row = board.trip(db, trip_id)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from litestar.di import NamedDependency
 from sqlite_utils import Database
 
 from appliance.config import Settings
@@ -45,3 +46,7 @@ class Parts:
             yield db
         finally:
             db.conn.close()
+
+
+Given = NamedDependency[Parts]
+"""The type of a handler's `parts` argument."""

@@ -21,6 +21,7 @@ from appliance.storage.db import Row, Tx, write_tx
 @click.group()
 def jobs() -> None:
     """List, show, retry and discard jobs."""
+    log.configure("cli", "error")  # onto standard error, away from what is printed for programs
 
 
 @jobs.command("list")
@@ -77,7 +78,6 @@ def retry(settings: Settings, id: str) -> None:
     """Try the failed or discarded job ID again. A box that does not run does it when it starts."""
     from appliance.sender import Sender  # here: nothing else waits for Celery
 
-    log.configure("cli", "error")
     with opened(settings) as db, write_tx(db) as tx:
         found = _found(rows.get(tx, id), id)
         if not rows.retry(tx, id, operator(), clock.now()):

@@ -21,6 +21,7 @@ from appliance.storage import board
 @click.group()
 def trip() -> None:
     """Import and list trips."""
+    log.configure("cli", "error")  # onto standard error, away from what is printed for programs
 
 
 @trip.command("import")
@@ -37,7 +38,6 @@ def import_(settings: Settings, file: IO[bytes], as_json: bool) -> int:
 
     A ref that is known already is left as it is. Exit code 65: some rows were left out, as listed.
     """
-    log.configure("cli", "error")
     with opened(settings) as db:
         report = manifest.import_csv(db, file.read(), zone=settings.zone, now=clock.now(), who=operator())
     Publisher(settings.paths.redis_socket).publish(*report.events)

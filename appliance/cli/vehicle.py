@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from appliance import clock, fleet
+from appliance import clock, fleet, log
 from appliance.cli.depot import opened, operator
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.tables import print_list
@@ -13,11 +13,13 @@ from appliance.config import Settings
 from appliance.domain.trip import LevelOfService
 from appliance.errors import Unavailable
 from appliance.storage import devices, vehicles
+from appliance.storage.db import Row
 
 
 @click.group()
 def vehicle() -> None:
     """Add, list and revoke vehicles and their devices."""
+    log.configure("cli", "error")  # onto standard error, away from what is printed for programs
 
 
 @vehicle.command()
@@ -67,20 +69,18 @@ def add(
 def list_(settings: Settings, as_json: bool) -> None:
     """List the vehicles with their devices; the one marked * is the source of the vehicle's position."""
     with opened(settings) as db:
-        of_vehicle: dict[int, list[str]] = {}
+        of_vehicle: dict[int, list[Row]] = {}
         for device in devices.listed(db):
-            mark = " (revoked)" if device["revoked_at"] else "*" if device["position_source"] else ""
-            of_vehicle.setdefault(device["vehicle_id"], []).append(device["username"] + mark)
+            of_vehicle.setdefault(device["vehicle_id"], []).append(device)
         found = [
-            {
-                "code": one["code"],
-                "name": one["name"],
-                "plate": one["plate"],
-                "levels": one["levels"],
-                "devices": ", ".join(of_vehicle.get(one["id"], [])),
-            }
+            {key: one[key] for key in ("code", "name", "plate")}
+            | {"levels": one["levels"].split(), "devices": list(map(_device, of_vehicle.get(one["id"], [])))}
             for one in vehicles.every(db)
         ]
+    if not as_json:
+        for item in found:
+            item["levels"] = ", ".join(item["levels"])
+            item["devices"] = ", ".join(map(_marked, item["devices"]))
     print_list(found, as_json=as_json, empty="no vehicles; add one: depotbox vehicle add CODE")
 
 
@@ -101,3 +101,17 @@ def revoke(settings: Settings, username: str) -> None:
             else (f"{code} has no device any more: depotbox vehicle add {code} --another-device")
         )
         click.echo(after)
+
+
+def _device(device: Row) -> Row:
+    in_use = device["revoked_at"] is None
+    return {
+        "username": device["username"],
+        "position_source": in_use and bool(device["position_source"]),
+        "revoked_at": device["revoked_at"],
+    }
+
+
+def _marked(device: Row) -> str:
+    mark = " (revoked)" if device["revoked_at"] else "*" if device["position_source"] else ""
+    return f"{device['username']}{mark}"

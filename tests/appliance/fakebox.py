@@ -24,7 +24,8 @@ from appliance import lifeline
 from appliance.notify import notify
 lifeline.die_with_parent(int(os.environ.pop(lifeline.PARENT)))
 folder, name = Path(sys.argv[1]), sys.argv[2]
-CHILD = "import signal, sys; from appliance import lifeline; lifeline.die_with_parent(int(sys.argv[1])); signal.pause()"
+LOOSE = "import signal; signal.pause()"
+TIED = "import signal, sys; from appliance import lifeline; lifeline.die_with_parent(int(sys.argv[1])); signal.pause()"
 def note(text):
     with (folder / "journal").open("a") as journal:
         journal.write(f"{name} {text}\\n")
@@ -34,8 +35,8 @@ def ready():
 def wait_for_file(file):
     while not (folder / file).exists():
         time.sleep(0.005)
-def spawn(**options):
-    argv = [sys.executable, "-c", CHILD, str(os.getpid())]
+def spawn(program=LOOSE, **options):
+    argv = [sys.executable, "-c", program, str(os.getpid())]
     note(f"child {subprocess.Popen(argv, **options).pid}")
 def until_told():
     signal.signal(signal.SIGTERM, lambda *_: (note("told"), sys.exit(0)))

@@ -198,8 +198,8 @@ def test_a_stop_during_the_start_leaves_nothing(box: Callable[..., Box]) -> None
 
 def test_no_process_outlives_a_killed_supervisor(box: Callable[..., Box], wait_for: Any) -> None:
     found = box(
-        {"name": "worker", "script": "spawn(); spawn(); until_told()"},
-        {"name": "deaf", "script": IGNORES_TERM},
+        {"name": "worker", "script": "spawn(TIED); spawn(TIED); until_told()"},
+        {"name": "deaf", "script": IGNORES_TERM.replace("spawn()", "spawn(TIED)")},
     )
     found.wait(worker="ready", deaf="ready")
     pids = found.pids()

@@ -97,7 +97,7 @@ def test_an_unforeseen_error_is_logged_and_answered_without_details(
         raise RuntimeError("the secret of Ada Marsh")
 
     app = create_app(depot.settings, now=broken)  # type: ignore[arg-type]
-    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         answer = client.get("/api/v1/vehicles")
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
@@ -108,7 +108,7 @@ def test_an_unforeseen_error_is_logged_and_answered_without_details(
 
 
 def test_without_a_database_the_answer_says_what_to_do(data_dir: Path) -> None:
-    with TestClient(create_app(world.settings_for(data_dir)), base_url="http://localhost") as client:
+    with TestClient(create_app(world.settings_for(data_dir)), base_url="http://127.0.0.1") as client:
         assert "depotbox run" in problem(client.get("/api/v1/trips"), 503)
         page = client.get("/", headers={"accept": "text/html"})
     assert page.status_code == 503

@@ -6,7 +6,7 @@ import json
 from typing import Annotated, Any
 
 from litestar import Response, get
-from litestar.params import Parameter, QueryParameter
+from litestar.params import FromPath, QueryParameter
 
 from appliance import invoice_pdf
 from appliance.errors import NotFound
@@ -14,20 +14,20 @@ from appliance.storage import board
 from appliance.storage.db import Row
 from web.api.answers import Invoice, InvoiceLine, InvoiceState, InvoiceWithLines, Page, make
 from web.api.trips import Limit, Offset
-from web.parts import Parts
+from web.parts import Given
 
 ByState = Annotated[InvoiceState | None, QueryParameter(name="state")]
 
 
 @get("/invoices", sync_to_thread=True, summary="Invoices, newest first")
-def list_invoices(parts: Parts, with_state: ByState = None, limit: Limit = 100, offset: Offset = 0) -> Page[Invoice]:
+def list_invoices(parts: Given, with_state: ByState = None, limit: Limit = 100, offset: Offset = 0) -> Page[Invoice]:
     with parts.db() as db:
         found, total = board.invoices(db, with_state, limit, offset)
     return Page([make(Invoice, _without_patient(row)) for row in found], total)
 
 
 @get("/invoices/{invoice_id:int}", sync_to_thread=True, summary="One invoice with its lines")
-def get_invoice(parts: Parts, invoice_id: int) -> InvoiceWithLines:
+def get_invoice(parts: Given, invoice_id: FromPath[int]) -> InvoiceWithLines:
     with parts.db() as db:
         row = board.invoice(db, invoice_id)
         if row is None:
@@ -42,7 +42,7 @@ def get_invoice(parts: Parts, invoice_id: int) -> InvoiceWithLines:
     media_type="application/pdf",
     summary="The invoice as PDF, the same at every call",
 )
-def invoice_as_pdf(parts: Parts, invoice_id: int) -> Response[bytes]:
+def invoice_as_pdf(parts: Given, invoice_id: FromPath[int]) -> Response[bytes]:
     with parts.db() as db:
         found = board.invoice_document(db, invoice_id)
     if found is None:

@@ -10,13 +10,14 @@ from typing import Any
 
 from litestar import get
 from litestar.concurrency import sync_to_thread
+from litestar.params import FromPath
 from litestar.response import Stream
 
 from appliance.events import Event
 from appliance.storage import board
 from web.api.trips import unknown
 from web.hub import Wants
-from web.parts import Parts
+from web.parts import Given, Parts
 
 FLEET_KINDS = frozenset({"vehicle", "trip", "invoice", "trip_status"})
 TRIP_KINDS = frozenset({"trip", "trip_status", "trip_position"})
@@ -34,12 +35,12 @@ def of_trip(trip_id: int) -> Wants:
 
 
 @get("/live", media_type="text/event-stream", summary="Live events of the fleet (SSE)")
-async def fleet_live(parts: Parts) -> Stream:
+async def fleet_live(parts: Given) -> Stream:
     return _answer(parts, fleet)
 
 
 @get("/trips/{trip_id:int}/live", media_type="text/event-stream", summary="Live events of one trip (SSE)")
-async def trip_live(parts: Parts, trip_id: int) -> Stream:
+async def trip_live(parts: Given, trip_id: FromPath[int]) -> Stream:
     if not await sync_to_thread(_exists, parts, trip_id):
         raise unknown(trip_id)
     return _answer(parts, of_trip(trip_id))

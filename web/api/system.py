@@ -7,7 +7,7 @@ import sqlite3
 from typing import Annotated, Any
 
 from litestar import Response, get
-from litestar.params import Parameter, QueryParameter
+from litestar.params import QueryParameter
 from msgspec import Struct
 
 from appliance import __version__
@@ -17,7 +17,7 @@ from appliance.supervisor import statusfile
 from appliance.supervisor.unit import State
 from web.api.answers import Job, Jobs, JobState, make
 from web.api.trips import Limit, Offset
-from web.parts import Parts
+from web.parts import Given, Parts
 
 _WELL = frozenset({State.READY, State.DONE})
 
@@ -56,7 +56,7 @@ class System(Struct, frozen=True, kw_only=True):
 
 
 @get("/healthz", sync_to_thread=True, summary="Whether the box can serve; 503 when it cannot")
-def healthz(parts: Parts) -> Response[Health]:
+def healthz(parts: Given) -> Response[Health]:
     """Answers also before the box is set up."""
     database, redis = _database_answers(parts), parts.positions.redis_answers()
     health = Health(ok=database and redis, version=__version__, database=database, redis=redis)
@@ -64,7 +64,7 @@ def healthz(parts: Parts) -> Response[Health]:
 
 
 @get("/system", sync_to_thread=True, summary="Versions, and the box's processes")
-def system(parts: Parts) -> System:
+def system(parts: Given) -> System:
     return System(
         version=__version__,
         python=platform.python_version(),
@@ -77,7 +77,7 @@ def system(parts: Parts) -> System:
 
 
 @get("/jobs", sync_to_thread=True, summary="Durable jobs, newest first, with the counts by state")
-def list_jobs(parts: Parts, with_state: ByState = None, limit: Limit = 100, offset: Offset = 0) -> Jobs:
+def list_jobs(parts: Given, with_state: ByState = None, limit: Limit = 100, offset: Offset = 0) -> Jobs:
     with parts.db() as db:
         found, total = board.jobs(db, with_state, limit, offset)
         counts = board.job_counts(db)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter, RawBody, RequestBody
 from msgspec import Meta, Struct, structs
 
 from appliance import completion, dispatch, manifest
@@ -19,7 +19,7 @@ from appliance.storage.db import Row, write_tx
 from appliance.storage.times import parse
 from web.api import trail
 from web.api.answers import Page, Trail, Trip, TripEvent, TripWithEvents, make
-from web.parts import WHO, Parts
+from web.parts import WHO, Given, Parts
 from web.problems import Problem
 
 When = Annotated[datetime, Meta(tz=True)]
@@ -27,8 +27,8 @@ Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 ByState = Annotated[State | None, QueryParameter(name="state")]  # `state` as a name is Litestar's own
-Limit = Annotated[int, Parameter(ge=1, le=500)]
-Offset = Annotated[int, Parameter(ge=0, le=10_000_000)]
+Limit = Annotated[int, QueryParameter(ge=1, le=500)]
+Offset = Annotated[int, QueryParameter(ge=0, le=10_000_000)]
 
 
 class NewTrip(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,7 +79,7 @@ class BadRow(Struct, frozen=True, kw_only=True):
 
 @get("/trips", sync_to_thread=True, summary="Trips, newest pickup first")
 def list_trips(
-    parts: Parts, with_state: ByState = None, day: date | None = None, limit: Limit = 100, offset: Offset = 0
+    parts: Given, with_state: ByState = None, day: FromQuery[date | None] = None, limit: Limit = 100, offset: Offset = 0
 ) -> Page[Trip]:
     """`day` is a day of the depot's own calendar."""
     since, until = local_day(parts, day) if day else (None, None)
@@ -89,12 +89,12 @@ def list_trips(
 
 
 @get("/trips/{trip_id:int}", sync_to_thread=True, summary="One trip with its events")
-def get_trip(parts: Parts, trip_id: int) -> TripWithEvents:
+def get_trip(parts: Given, trip_id: FromPath[int]) -> TripWithEvents:
     return read(parts, trip_id)
 
 
 @get("/trips/{trip_id:int}/trail", sync_to_thread=True, summary="Where the trip was driven, as GeoJSON")
-def trip_trail(parts: Parts, trip_id: int) -> Response[Trail]:
+def trip_trail(parts: Given, trip_id: FromPath[int]) -> Response[Trail]:
     """The ride that is billed, up to now while it runs; empty before the trip starts and where it never did."""
     with parts.db() as db:
         row = board.trip(db, trip_id)
@@ -113,7 +113,7 @@ def trip_trail(parts: Parts, trip_id: int) -> Response[Trail]:
     summary="Plan a trip",
     responses={409: ResponseSpec(Problem, description="A rule of the depot forbids it")},
 )
-def create_trip(parts: Parts, data: NewTrip) -> TripWithEvents:
+def create_trip(parts: Given, data: RequestBody[NewTrip]) -> TripWithEvents:
     now = parts.now()
     with parts.db() as db, write_tx(db) as tx:
         trip_id = dispatch.create_trip(tx, dispatch.NewTrip(**structs.asdict(data)), now=now, who=WHO)
@@ -131,7 +131,7 @@ def create_trip(parts: Parts, data: NewTrip) -> TripWithEvents:
     summary="Say what happened to a trip",
     responses={409: ResponseSpec(Problem, description="It does not fit the state of the trip; the detail says why")},
 )
-def add_event(parts: Parts, trip_id: int, data: NewEvent) -> TripWithEvents:
+def add_event(parts: Given, trip_id: FromPath[int], data: RequestBody[NewEvent]) -> TripWithEvents:
     now = parts.now()
     with parts.db() as db:
         if not board.trip_exists(db, trip_id):
@@ -159,7 +159,7 @@ def add_event(parts: Parts, trip_id: int, data: NewEvent) -> TripWithEvents:
 
 
 @post("/trips/import", sync_to_thread=True, status_code=200, summary="Import a day manifest (a body of CSV text)")
-def import_trips(parts: Parts, body: bytes) -> ImportReport:
+def import_trips(parts: Given, body: RawBody) -> ImportReport:
     """The same rows a second time change nothing. The columns are described in docs/manifest.md."""
     with parts.db() as db:
         report = manifest.import_csv(db, body, zone=parts.settings.zone, now=parts.now(), who=WHO)

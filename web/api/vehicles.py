@@ -6,20 +6,20 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from litestar import Response, get
-from litestar.params import Parameter, QueryParameter
+from litestar.params import FromPath, QueryParameter
 from sqlite_utils import Database
 
 from appliance.errors import InputError, NotFound
 from appliance.storage import board
 from web.api import trail
 from web.api.answers import Driver, Page, RunningTrip, Trail, Vehicle, levels, make
-from web.parts import Parts
+from web.parts import Given, Parts
 from web.positions import state_of
 
 LONGEST_TRAIL = timedelta(days=7)
 DEFAULT_TRAIL = timedelta(hours=1)
 
-When = Annotated[datetime | None, Parameter(description="RFC 3339 with a zone, such as 2026-01-26T15:57:02Z")]
+When = Annotated[datetime | None, QueryParameter(description="RFC 3339 with a zone, such as 2026-01-26T15:57:02Z")]
 
 
 def fleet(db: Database, parts: Parts) -> list[Vehicle]:
@@ -48,14 +48,14 @@ def fleet(db: Database, parts: Parts) -> list[Vehicle]:
 
 
 @get("/vehicles", sync_to_thread=True, summary="Vehicles in service with state, newest position and running trip")
-def list_vehicles(parts: Parts) -> Page[Vehicle]:
+def list_vehicles(parts: Given) -> Page[Vehicle]:
     with parts.db() as db:
         vehicles = fleet(db, parts)
     return Page(vehicles, len(vehicles))
 
 
 @get("/vehicles/{code:str}/trail", sync_to_thread=True, summary="Where a vehicle drove, as GeoJSON")
-def vehicle_trail(parts: Parts, code: str, start: When = None, end: When = None) -> Response[Trail]:
+def vehicle_trail(parts: Given, code: FromPath[str], start: When = None, end: When = None) -> Response[Trail]:
     """The last hour by default; at most seven days at once."""
     end = end or parts.now()
     start = start or end - DEFAULT_TRAIL
@@ -69,7 +69,7 @@ def vehicle_trail(parts: Parts, code: str, start: When = None, end: When = None)
 
 
 @get("/drivers", sync_to_thread=True, summary="Drivers in service and what they drive now")
-def list_drivers(parts: Parts) -> Page[Driver]:
+def list_drivers(parts: Given) -> Page[Driver]:
     with parts.db() as db:
         found = board.drivers(db)
     return Page([make(Driver, row) for row in found], len(found))

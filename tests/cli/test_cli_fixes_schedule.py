@@ -1,0 +1,85 @@
+"""`depotbox fixes` and `depotbox schedule`: what is stored, what was rejected, what runs by itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlite_utils import Database
+
+from appliance.cli.fixes import shortened
+from appliance.cli.schedule import rhythm
+from appliance.config import Settings
+from appliance.domain.fix import Fix, Reason, Rejection
+from appliance.storage.gps import Arrival, Batch, Refused, Writer
+
+NOW = datetime(2026, 7, 26, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def stored(settings: Settings) -> None:
+    """Two fixes on two days, and two rejected ones."""
+    fixes = [Fix(at=at, lat=53.4, lon=-2.9) for at in (NOW, NOW.replace(day=25))]
+    refused = [
+        Refused("V1", 1, Rejection(Reason.out_of_range, "lat 95", "-90 to 90"), payload, NOW)
+        for payload in (b'{"lat": 95, "pad": "' + b"x" * 500 + b'"}', b"\x1b[2J\xff not\nJSON")
+    ]
+    writer = Writer(settings.paths.gps_dir, late_s=1e9)
+    writer.commit(Batch([Arrival(1, 1, fix, NOW) for fix in fixes], refused), NOW)
+    writer.close()
+
+
+def test_fixes_are_counted_over_all_days(box: Any, stored: None) -> None:
+    assert box("fixes", "count").out == "2\n"
+    assert box("fixes", "count", "--json").json == {"count": 2}
+
+
+def test_no_fixes_are_none(box: Any) -> None:
+    assert box("fixes", "count").out == "0\n"
+    assert box("fixes", "rejected").out == "no rejected fixes\n"
+
+
+def test_rejected_fixes_are_listed_with_reason_and_the_beginning_of_the_payload(box: Any, stored: None) -> None:
+    items = box("fixes", "rejected", "--json").items
+    assert len(items) == 2
+    assert all(item["vehicle"] == "V1" and item["value"] == "lat 95" for item in items)
+    assert max(len(item["payload"]) for item in items) == 80
+    assert "10:30:00" in box("fixes", "rejected").out
+    assert box("fixes", "rejected", "--limit", "1", "--json").json["total"] == 2
+
+
+def test_a_payload_cannot_steer_the_terminal(box: Any, stored: None) -> None:
+    assert shortened(b"\x1b[2J\xff not\nJSON") == "\ufffd[2J\ufffd not JSON"
+    assert "\x1b" not in box("fixes", "rejected").out
+
+
+def test_the_schedule_is_listed(box: Any, db: Database) -> None:
+    items = {item["name"]: item for item in box("schedule", "list", "--json").items}
+    assert items["check-trip-timeouts"]["every_s"] == 300
+    assert items["check-trip-timeouts"]["enabled"] is True
+    said = box("schedule", "list").out
+    assert "every 5 min" in said
+    assert "every 1 h" in said
+
+
+@pytest.mark.parametrize(
+    ("every_s", "crontab", "expected"),
+    [
+        (300.0, None, "every 5 min"),
+        (86400.0, None, "every 1 d"),
+        (90.0, None, "every 90 s"),
+        (None, "0 2 * * *", "0 2 * * * (Europe/London)"),
+    ],
+)
+def test_a_rhythm_reads_as_people_say_it(every_s: float | None, crontab: str | None, expected: str) -> None:
+    assert rhythm(every_s, crontab, "Europe/London") == expected
+
+
+@pytest.mark.parametrize("command", [("vehicle", "list"), ("trip", "list"), ("jobs", "list"), ("schedule", "list")])
+def test_before_the_first_start_there_is_one_line(box: Any, settings: Settings, command: tuple[str, str]) -> None:
+    settings.paths.depot_db.unlink()
+    said = box(*command)
+    assert said.code == 78
+    assert said.err.endswith("no depot database here (start the box once: depotbox run)\n")
+    assert len(said.err.splitlines()) == 1

@@ -1,0 +1,149 @@
+"""`depotbox vehicle`: what it prints is what lets a device in, and what it revokes is out at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from sqlite_utils import Database
+
+from appliance.config import Settings
+from appliance.errors import InputError, NotFound, Unavailable
+from appliance.servers import mosquitto
+
+KEYS = ["host", "port", "topic", "client_id", "username", "password"]
+
+
+class Device:
+    """A tracker that was set up with what `vehicle add --json` printed."""
+
+    def __init__(self, credentials: dict[str, Any]) -> None:
+        self.connected: bool | None = None
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, credentials["client_id"])
+        self.client.username_pw_set(credentials["username"], credentials["password"])
+        self.client.on_connect = lambda _c, _u, _f, reason, _p: setattr(self, "connected", not reason.is_failure)
+        self.client.on_disconnect = lambda *_: setattr(self, "connected", False)
+        self.client.connect(credentials["host"], credentials["port"])
+        self.client.loop_start()
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[dict[str, Any]], Device]]:
+    devices: list[Device] = []
+
+    def begin(credentials: dict[str, Any]) -> Device:
+        devices.append(Device(credentials))
+        return devices[-1]
+
+    yield begin
+    for device in devices:
+        device.close()
+
+
+def test_a_vehicle_gets_a_device_and_its_credentials_are_printed(box: Any, settings: Settings) -> None:
+    said = box("vehicle", "add", "V1", "--name", "Van 1", "--plate", "DX71 ABC", "--level", "wheelchair", "--json")
+    assert said.code == 0
+    assert list(said.json) == KEYS
+    assert said.json["port"] == settings.mqtt.port
+    assert said.json["topic"] == "depot/v1/vehicles/V1/gps"
+    assert said.json["username"] == said.json["client_id"] == "V1-1"
+    (listed,) = box("vehicle", "list", "--json").items
+    assert listed == {
+        "code": "V1",
+        "name": "Van 1",
+        "plate": "DX71 ABC",
+        "levels": ["wheelchair"],
+        "devices": [{"username": "V1-1", "position_source": True, "revoked_at": None}],
+    }
+
+
+def test_people_read_each_credential_on_a_line_of_its_own(box: Any) -> None:
+    said = box("vehicle", "add", "V1")
+    assert [line.rsplit(maxsplit=1)[0] for line in said.out.splitlines()[:6]] == [key.replace("_", " ") for key in KEYS]
+    assert "V1-1*" in box("vehicle", "list").out
+
+
+def test_the_password_is_kept_as_a_hash_only(box: Any, db: Database) -> None:
+    password = box("vehicle", "add", "V1", "--json").json["password"]
+    assert password not in "\n".join(db.conn.iterdump())
+    (device,) = db.query("SELECT password_hash FROM devices")
+    assert device["password_hash"].startswith("$7$")
+
+
+def test_a_running_broker_lets_a_new_device_in_and_a_revoked_one_out(
+    box: Any, role: Callable[[str], None], connect: Callable[[dict[str, Any]], Device], wait_for: Any
+) -> None:
+    role("mosquitto")
+    credentials = box("vehicle", "add", "V1", "--json").json
+    device = connect(credentials)
+    wait_for(lambda: device.connected)
+    assert box("vehicle", "revoke", "V1-1").code == 0
+    wait_for(lambda: device.connected is False)
+    again = connect(credentials)
+    wait_for(lambda: again.connected is False)
+
+
+def test_a_broker_that_cannot_be_told_does_not_cost_the_password(
+    box: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (settings.paths.mosquitto_dir / "accounts.lock").mkdir()
+    said = box("vehicle", "add", "V1", "--json")
+    assert said.code == Unavailable.exit_code
+    assert list(said.json) == [*KEYS, "warning"]
+    assert "before its next start" in said.err
+    (settings.paths.mosquitto_dir / "accounts.lock").rmdir()
+    mosquitto.refresh_accounts(settings)
+    assert "V1-1:" in (settings.paths.mosquitto_dir / "devices.passwords").read_text()
+
+
+@pytest.mark.parametrize("code", ["a/b", "", "V1 ", "x" * 33, "#"])
+def test_a_code_that_cannot_stand_in_a_topic_is_one_line(box: Any, code: str) -> None:
+    said = box("vehicle", "add", "--", code)
+    assert said.code == InputError.exit_code
+    assert len(said.err.splitlines()) == 1
+    assert box("vehicle", "list", "--json").items == []
+
+
+def test_a_code_that_is_taken_is_one_line(box: Any) -> None:
+    box("vehicle", "add", "V1")
+    said = box("vehicle", "add", "V1")
+    assert (said.code, said.err) == (InputError.exit_code, "depotbox: V1: there is already a vehicle with this code\n")
+
+
+def test_another_device_has_a_topic_of_its_own_until_the_first_is_revoked(box: Any) -> None:
+    box("vehicle", "add", "V1")
+    second = box("vehicle", "add", "V1", "--another-device", "--json").json
+    assert (second["username"], second["topic"]) == ("V1-2", "depot/v1/vehicles/V1/gps/V1-2")
+    assert "now comes from V1-2" in box("vehicle", "revoke", "V1-1").out
+    (listed,) = box("vehicle", "list", "--json").items
+    assert [device["position_source"] for device in listed["devices"]] == [False, True]
+    assert "--another-device" in box("vehicle", "revoke", "V1-2").out
+    assert box("vehicle", "add", "V1", "--another-device", "--json").json["topic"] == "depot/v1/vehicles/V1/gps"
+
+
+def test_a_device_that_is_not_in_use_cannot_be_revoked(box: Any) -> None:
+    said = box("vehicle", "revoke", "V1-1")
+    assert said.code == NotFound.exit_code
+    assert "V1-1: no such device in use" in said.err
+
+
+def test_a_device_for_an_unknown_vehicle_is_refused(box: Any) -> None:
+    assert box("vehicle", "add", "V9", "--another-device").code == NotFound.exit_code
+
+
+def test_adding_and_revoking_are_in_the_audit_log(box: Any, db: Database) -> None:
+    box("vehicle", "add", "V1")
+    box("vehicle", "revoke", "V1-1")
+    found = [(row["action"], row["detail"]) for row in db.query("SELECT action, detail FROM audit_log ORDER BY id")]
+    assert found == [("device.added", "V1-1"), ("device.revoked", "V1-1")]
+
+
+def test_an_empty_depot_says_what_to_do(box: Any) -> None:
+    assert "depotbox vehicle add CODE" in box("vehicle", "list").out

@@ -1,0 +1,91 @@
+"""The web role as a process: it says when it serves, and ends in time with open streams."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import Unavailable
+from appliance.events import Event, Publisher
+from tests.web import world
+from tests.web.serving import Redis, Web, free_port, running_web, wait_for
+from web.main import listen
+
+
+def stream(web: Web, path: str = "/api/v1/live") -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert answer.getheader("content-type", "").startswith("text/event-stream")
+    return answer
+
+
+def next_event(answer: http.client.HTTPResponse) -> tuple[str, str]:
+    while not (line := answer.readline().decode()).startswith("event: "):
+        assert line, "the stream ended"
+    return line.removeprefix("event: ").strip(), answer.readline().decode().removeprefix("data: ").strip()
+
+
+def test_it_ends_with_0_within_three_seconds_though_streams_are_open(
+    depot: world.World, redis_server: Redis, tmp_path: Path
+) -> None:
+    with running_web(depot.settings.paths.data_dir, tmp_path / "web.log") as web:
+        streams = [stream(web) for _ in range(10)]
+        began = time.monotonic()
+        assert web.stop() == 0
+        assert time.monotonic() - began < 3
+        for each in streams:
+            each.read()  # to its end: the server closed it
+    assert "Traceback" not in (tmp_path / "web.log").read_text()
+
+
+def test_live_events_go_on_after_redis_was_killed(depot: world.World, redis_server: Redis, tmp_path: Path) -> None:
+    publisher = Publisher(depot.settings.paths.redis_socket)
+    with running_web(depot.settings.paths.data_dir, tmp_path / "web.log") as web:
+        fleet, trip = stream(web), stream(web, "/api/v1/trips/1/live")
+        publish = lambda: publisher.publish(Event("trip", "1", {"id": 1}))  # noqa: E731
+        wait_for(lambda: b"web.live_connected" in web.log.read_bytes(), "the hub is connected")
+        publish()
+        assert next_event(fleet)[0] in {"trip", "resync"}
+        redis_server.kill()
+        wait_for(lambda: b"web.live_lost" in web.log.read_bytes(), "the hub sees the loss")
+        redis_server.start()
+        for each in (fleet, trip):
+            while next_event(each)[0] != "resync":
+                pass
+        publish()
+        assert next_event(fleet) == next_event(trip) == ("trip", '{"id":1}')
+
+
+def test_ready_is_said_once_it_serves(
+    depot: world.World, redis_server: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = depot.settings.paths.run_dir / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(os.fspath(address))
+        channel.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(address))
+        with running_web(depot.settings.paths.data_dir, tmp_path / "web.log"):
+            assert channel.recv(100) == b"READY=1"
+
+
+def test_a_taken_port_is_one_line_that_says_what_to_do() -> None:
+    port = free_port()
+    with (
+        closing(socket.create_server(("127.0.0.1", port))),
+        pytest.raises(Unavailable, match=rf"127\.0\.0\.1:{port}: cannot listen.*set web\.port"),
+    ):
+        listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_it_listens_on_loopback_only(host: str) -> None:
+    with listen(host, free_port()) as listener:
+        assert listener.getsockname()[0] in {"127.0.0.1", "::1"}
