@@ -42,7 +42,7 @@ def send_invoice_email(invoice_id: int) -> str:
         invoice_mail.deliver(letter, parts.settings)
     except Exception as error:
         with write_tx(parts.db) as tx:
-            invoice_mail.failed(tx, letter, type(error).__name__, isinstance(error, Permanent))
+            invoice_mail.failed(tx, letter, str(error), isinstance(error, Permanent))
         raise
     with finishing() as step:
         invoice_mail.delivered(step.tx, letter, step.now)

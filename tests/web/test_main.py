@@ -6,7 +6,8 @@ import http.client
 import os
 import socket
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,23 @@ from tests.web.serving import Redis, Web, free_port, running_web, wait_for
 from web.main import listen
 
 
-def stream(web: Web, path: str = "/api/v1/live") -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    assert answer.status == 200
-    assert answer.getheader("content-type", "").startswith("text/event-stream")
-    return answer
+Open = Callable[..., http.client.HTTPResponse]
+
+
+@pytest.fixture
+def stream() -> Iterator[Open]:
+    """Opens live streams, and closes them at the end of the test."""
+    with ExitStack() as opened:
+
+        def open_one(web: Web, path: str = "/api/v1/live") -> http.client.HTTPResponse:
+            connection = opened.enter_context(closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)))
+            connection.request("GET", path)
+            answer = opened.enter_context(closing(connection.getresponse()))
+            assert answer.status == 200
+            assert (answer.getheader("content-type") or "").startswith("text/event-stream")
+            return answer
+
+        yield open_one
 
 
 def next_event(answer: http.client.HTTPResponse) -> tuple[str, str]:
@@ -34,7 +45,7 @@ def next_event(answer: http.client.HTTPResponse) -> tuple[str, str]:
 
 
 def test_it_ends_with_0_within_three_seconds_though_streams_are_open(
-    depot: world.World, redis_server: Redis, tmp_path: Path
+    depot: world.World, redis_server: Redis, tmp_path: Path, stream: Open
 ) -> None:
     with running_web(depot.settings.paths.data_dir, tmp_path / "web.log") as web:
         streams = [stream(web) for _ in range(10)]
@@ -46,13 +57,15 @@ def test_it_ends_with_0_within_three_seconds_though_streams_are_open(
     assert "Traceback" not in (tmp_path / "web.log").read_text()
 
 
-def test_live_events_go_on_after_redis_was_killed(depot: world.World, redis_server: Redis, tmp_path: Path) -> None:
+def test_live_events_go_on_after_redis_was_killed(
+    depot: world.World, redis_server: Redis, tmp_path: Path, stream: Open
+) -> None:
     publisher = Publisher(depot.settings.paths.redis_socket)
     with running_web(depot.settings.paths.data_dir, tmp_path / "web.log") as web:
         fleet, trip = stream(web), stream(web, "/api/v1/trips/1/live")
-        publish = lambda: publisher.publish(Event("trip", "1", {"id": 1}))  # noqa: E731
+        changed = Event("trip", "1", {"id": 1})
         wait_for(lambda: b"web.live_connected" in web.log.read_bytes(), "the hub is connected")
-        publish()
+        publisher.publish(changed)
         assert next_event(fleet)[0] in {"trip", "resync"}
         redis_server.kill()
         wait_for(lambda: b"web.live_lost" in web.log.read_bytes(), "the hub sees the loss")
@@ -60,7 +73,7 @@ def test_live_events_go_on_after_redis_was_killed(depot: world.World, redis_serv
         for each in (fleet, trip):
             while next_event(each)[0] != "resync":
                 pass
-        publish()
+        publisher.publish(changed)
         assert next_event(fleet) == next_event(trip) == ("trip", '{"id":1}')
 
 

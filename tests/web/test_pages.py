@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from litestar.testing import TestClient
 
-from appliance.supervisor import lock
+from appliance.supervisor import lock, statusfile
 from tests.web import world
 from tests.web.conftest import Client
 from web.app import create_app
@@ -74,10 +75,16 @@ def test_an_unknown_trip_is_a_page_for_people(client: Client) -> None:
 
 
 def test_a_role_that_is_not_ready_is_named_in_the_strip(client: Client, depot: world.World) -> None:
-    role = '{"name": "%s", "state": "%s", "pid": 1, "started_at": null, "started_monotonic_s": 1, "restarts": 0, "last_exit": null}'
-    roles = ", ".join(role % each for each in (("redis", "ready"), ("beat", "backoff"), ("init", "done")))
-    with lock.take(depot.settings.paths) as pid:
-        head = f'"supervisor_pid": {pid}, "started_at": "", "started_monotonic_s": 0, "demo": false'
-        depot.settings.paths.status_file.write_text(f'{{{head}, "roles": [{roles}]}}')
+    roles = [
+        statusfile.RoleStatus(
+            name=name, state=state, pid=1, started_at=None, started_monotonic_s=None, restarts=0, last_exit=None
+        )
+        for name, state in (("redis", "ready"), ("beat", "backoff"), ("init", "done"))
+    ]
+    run = statusfile.RunStatus(
+        supervisor_pid=os.getpid(), started_at="", started_monotonic_s=0.0, demo=False, roles=roles
+    )
+    with lock.hold(depot.settings.paths):
+        statusfile.write(depot.settings.paths.status_file, run)
         assert "Not ready: beat" in client.get("/strip").text
         assert [one["ready"] for one in client.get("/api/v1/system").json()["roles"]] == [True, False, True]

@@ -1,0 +1,52 @@
+"""Users of the pages, and the one-time links with which they set their password."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlite_utils import Database
+
+from appliance.errors import InputError
+from appliance.storage import times, uids
+from appliance.storage.db import Row, Tx, insert, row, rows
+
+ROLES = ("administrator", "dispatcher", "biller", "viewer")
+
+
+def add(tx: Tx, email: str, name: str, role: str, now: datetime) -> int:
+    """Adds a user without a password and returns the id. Raises InputError for a known address or role."""
+    if role not in ROLES:
+        raise InputError(f"expected one of {', '.join(ROLES)}", subject=f"role {role!r}")
+    if by_email(tx, email):
+        raise InputError("there is already a user with this address", subject="email")
+    return insert(tx, "users", uid=uids.new(), email=email, name=name, role=role, created_at=times.text(now))
+
+
+def get(db: Database, id: int) -> Row | None:
+    return row(db, "SELECT * FROM users WHERE id = ?", id)
+
+
+def by_email(db: Database, email: str) -> Row | None:
+    return row(db, "SELECT * FROM users WHERE email = ?", email)
+
+
+def listed(db: Database) -> list[Row]:
+    return rows(db, "SELECT * FROM users ORDER BY name, id")
+
+
+def of_role(db: Database, role: str) -> list[Row]:
+    """The active users of a role."""
+    return rows(db, "SELECT * FROM users WHERE role = ? AND disabled_at IS NULL ORDER BY id", role)
+
+
+def add_password_link(tx: Tx, user_id: int, token_hash: str, now: datetime, valid: timedelta) -> None:
+    """Keeps the hash of a one-time token; earlier unused ones of the user stop to work."""
+    tx.conn.execute("DELETE FROM password_links WHERE user_id = ? AND used_at IS NULL", (user_id,))
+    insert(
+        tx,
+        "password_links",
+        token_hash=token_hash,
+        user_id=user_id,
+        created_at=times.text(now),
+        expires_at=times.text(now + valid),
+    )
