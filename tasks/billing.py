@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance import billing, clock, invoice_mail, log
-from appliance.errors import Permanent
+from appliance import billing, clock, invoice_mail, log, post
 from appliance.storage.db import write_tx
 from tasks.box import box
 from tasks.celery import app
-from tasks.durable import Durable, finishing
+from tasks.durable import Durable, current_job, finishing
 
 _log = log.get(__name__)
 
@@ -35,14 +34,14 @@ def send_invoice_email(invoice_id: int) -> str:
     """
     parts = box()
     with write_tx(parts.db) as tx:
-        letter = invoice_mail.prepare(tx, invoice_id, parts.settings, clock.now())
+        letter = invoice_mail.prepare(tx, invoice_id, parts.settings, clock.now(), current_job())
     if letter is None:
         return "nothing to send"
     try:
         invoice_mail.deliver(letter, parts.settings)
     except Exception as error:
         with write_tx(parts.db) as tx:
-            invoice_mail.failed(tx, letter, str(error), isinstance(error, Permanent))
+            post.failed(tx, letter, error)
         raise
     with finishing() as step:
         invoice_mail.delivered(step.tx, letter, step.now)

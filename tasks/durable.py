@@ -69,6 +69,11 @@ class _Attempt:
 _current: ContextVar[_Attempt] = ContextVar("attempt")
 
 
+def current_job() -> str:
+    """The id of the job that this task runs."""
+    return _current.get().id
+
+
 @contextmanager
 def finishing() -> Iterator[Step]:
     """The transaction in which a durable task takes effect: its changes and the job's `done` commit together, or

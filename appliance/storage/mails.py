@@ -7,38 +7,38 @@ from datetime import datetime
 from sqlite_utils import Database
 
 from appliance.storage import times
-from appliance.storage.db import Row, Tx, insert, row
+from appliance.storage.db import Row, Tx, row
 
 
-def of_invoice(db: Database, invoice_id: int) -> Row | None:
-    """The mail that carries the invoice itself."""
-    return row(db, "SELECT * FROM mails WHERE invoice_id = ? AND kind = 'invoice'", invoice_id)
+def find(db: Database, kind: str, key: str) -> Row | None:
+    """The one mail of a kind about one thing."""
+    return row(db, "SELECT * FROM mails WHERE kind = ? AND key = ?", kind, key)
 
 
-def add(tx: Tx, *, message_id: str, kind: str, recipient: str, subject: str, invoice_id: int, now: datetime) -> int:
-    return insert(
+def mark_sending(
+    tx: Tx, *, kind: str, key: str, message_id: str, recipient: str, subject: str, job_id: str, now: datetime
+) -> int:
+    """Adds the mail, or readdresses the one there is; it says `sending`, and by which job. Returns its id.
+
+    The Message-ID of the first time stays: a receiver can tell a repetition by it.
+    """
+    found = row(
         tx,
-        "mails",
-        message_id=message_id,
-        kind=kind,
-        recipient=recipient,
-        subject=subject,
-        invoice_id=invoice_id,
-        state="pending",
-        created_at=times.text(now),
+        "INSERT INTO mails (kind, key, message_id, recipient, subject, state, attempts, created_at, sending_at,"
+        " sending_job) VALUES (?, ?, ?, ?, ?, 'sending', 1, ?, ?, ?) ON CONFLICT (kind, key) DO UPDATE"
+        " SET recipient = excluded.recipient, state = 'sending', attempts = attempts + 1,"
+        " sending_at = excluded.sending_at, sending_job = excluded.sending_job RETURNING id",
+        kind,
+        key,
+        message_id,
+        recipient,
+        subject,
+        times.text(now),
+        times.text(now),
+        job_id,
     )
-
-
-def readdress(tx: Tx, id: int, recipient: str) -> None:
-    """Sends what has not been sent yet to another address: somebody corrected it at the payer."""
-    tx.conn.execute("UPDATE mails SET recipient = ? WHERE id = ? AND state <> 'sent'", (recipient, id))
-
-
-def mark_sending(tx: Tx, id: int, now: datetime) -> None:
-    tx.conn.execute(
-        "UPDATE mails SET state = 'sending', attempts = attempts + 1, sending_at = ? WHERE id = ?",
-        (times.text(now), id),
-    )
+    assert found is not None
+    return int(found["id"])
 
 
 def mark_failed(tx: Tx, id: int, error: str, *, parked: bool) -> None:

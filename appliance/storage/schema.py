@@ -13,6 +13,12 @@ CREATE TABLE users (
   password_hash TEXT, wants_email INTEGER NOT NULL DEFAULT 1, disabled_at TEXT, created_at TEXT NOT NULL
 ) STRICT;
 
+-- Only the hash of a token is kept; a link works once, until it expires.
+CREATE TABLE password_links (
+  token_hash TEXT PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users (id), created_at TEXT NOT NULL,
+  expires_at TEXT NOT NULL, used_at TEXT
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE patients (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, name TEXT NOT NULL, address TEXT NOT NULL DEFAULT '',
   phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '', erased_at TEXT, created_at TEXT NOT NULL
@@ -132,18 +138,19 @@ CREATE TABLE payments (
 ) STRICT;
 CREATE INDEX payments_invoice ON payments (invoice_id);
 
+-- One row a stage and invoice, ever: what keeps a reminder from being sent twice.
 CREATE TABLE reminders (
   id INTEGER PRIMARY KEY, invoice_id INTEGER NOT NULL REFERENCES invoices (id), stage INTEGER NOT NULL,
   created_at TEXT NOT NULL, UNIQUE (invoice_id, stage)
 ) STRICT;
 
 CREATE TABLE mails (
-  id INTEGER PRIMARY KEY, message_id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, recipient TEXT NOT NULL,
-  subject TEXT NOT NULL, invoice_id INTEGER REFERENCES invoices (id), reminder_id INTEGER REFERENCES reminders (id),
+  id INTEGER PRIMARY KEY, kind TEXT NOT NULL,
+  key TEXT NOT NULL,                     -- what it is about: one mail a kind and key
+  message_id TEXT NOT NULL UNIQUE, recipient TEXT NOT NULL, subject TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('pending', 'sending', 'sent', 'parked')), attempts INTEGER NOT NULL DEFAULT 0,
-  created_at TEXT NOT NULL, sending_at TEXT, sent_at TEXT, last_error TEXT
+  created_at TEXT NOT NULL, sending_at TEXT, sending_job TEXT, sent_at TEXT, last_error TEXT, UNIQUE (kind, key)
 ) STRICT;
-CREATE UNIQUE INDEX mails_invoice ON mails (invoice_id) WHERE kind = 'invoice';
 
 CREATE TABLE notifications (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, user_id INTEGER NOT NULL REFERENCES users (id),
@@ -169,7 +176,8 @@ CREATE UNIQUE INDEX jobs_key ON jobs (key) WHERE key IS NOT NULL AND state IN ('
 
 CREATE TABLE schedules (
   name TEXT PRIMARY KEY, task TEXT NOT NULL, arguments TEXT NOT NULL DEFAULT '{}',
-  every_s REAL, crontab TEXT, zone TEXT NOT NULL DEFAULT 'UTC', enabled INTEGER NOT NULL DEFAULT 1,
+  every_s REAL, crontab TEXT, zone TEXT NOT NULL DEFAULT '', -- empty: the depot's own
+  enabled INTEGER NOT NULL DEFAULT 1,
   last_run_at TEXT, next_run_at TEXT, missed INTEGER NOT NULL DEFAULT 0, CHECK ((every_s IS NULL) <> (crontab IS NULL))
 ) STRICT, WITHOUT ROWID;
 

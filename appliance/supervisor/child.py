@@ -64,7 +64,7 @@ class Child:
         if self._code is None:
             if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 return None
-            pass  # before the process is reaped: until then nobody else can get its id
+            self.kill()  # before the process is reaped: until then nobody else can get its id
             self._code = self._process.wait()
         with contextlib.suppress(ChildProcessError):
             while os.waitid(os.P_PGID, self.pid, os.WEXITED | os.WNOHANG) is not None:

@@ -15,13 +15,14 @@ import pytest
 from pypdf import PdfReader
 from sqlite_utils import Database
 
-from appliance import billing, config, dispatch, invoice_mail
+from appliance import billing, config, dispatch, invoice_mail, jobs, post
 from appliance.config import Settings
 from appliance.dispatch import NewTrip
 from appliance.domain.fare import Rate
 from appliance.domain.trip import Event, LevelOfService
-from appliance.errors import NotFound
+from appliance.errors import Busy, NotFound, Permanent, Transient
 from appliance.storage import invoices, mails, payers, people, trips, vehicles
+from appliance.storage import jobs as job_rows
 from appliance.storage.db import open_depot, write_tx
 from appliance.storage.migrations import migrate
 
@@ -77,9 +78,9 @@ def issue(db: Database, settings: Settings, *, consent: bool = False, **payer: A
     return int(answer["invoice_id"])
 
 
-def prepare(db: Database, invoice_id: int, settings: Settings) -> invoice_mail.Letter | None:
+def prepare(db: Database, invoice_id: int, settings: Settings, job: str = "job-1") -> invoice_mail.Letter | None:
     with write_tx(db) as tx:
-        return invoice_mail.prepare(tx, invoice_id, settings, NOW)
+        return invoice_mail.prepare(tx, invoice_id, settings, NOW, job)
 
 
 def letter_of(db: Database, invoice_id: int, settings: Settings) -> invoice_mail.Letter:
@@ -95,7 +96,7 @@ def invoice(db: Database, invoice_id: int) -> dict[str, Any]:
 
 
 def mail(db: Database, invoice_id: int) -> dict[str, Any]:
-    found = mails.of_invoice(db, invoice_id)
+    found = mails.find(db, "invoice", invoice(db, invoice_id)["uid"])
     assert found is not None
     return found
 
@@ -129,15 +130,26 @@ def test_after_a_crash_while_sending_the_same_message_goes_out_again(db: Databas
 
 def test_a_failed_letter_is_tried_again_and_a_parked_one_when_a_person_asks(db: Database, settings: Settings) -> None:
     invoice_id = issue(db, settings)
-    for parked, state in ((False, "pending"), (True, "parked")):
+    for error, state in ((Transient("greylisted"), "pending"), (Permanent("no such user"), "parked")):
         letter = letter_of(db, invoice_id, settings)
         with write_tx(db) as tx:
-            invoice_mail.failed(tx, letter, "mail relay: refused with 550", parked)
-        assert (mail(db, invoice_id)["state"], mail(db, invoice_id)["last_error"]) == (
-            state,
-            "mail relay: refused with 550",
-        )
+            post.failed(tx, letter, error)
+        assert (mail(db, invoice_id)["state"], mail(db, invoice_id)["last_error"]) == (state, str(error))
     assert letter_of(db, invoice_id, settings).message_id == letter.message_id
+
+
+def test_two_jobs_do_not_send_the_same_mail_at_once(db: Database, settings: Settings) -> None:
+    """While one job that runs is sending it, the other is told to come back."""
+    invoice_id = issue(db, settings)
+    with write_tx(db) as tx:
+        jobs.enqueue(tx, "billing.tasks.send_invoice_email", now=NOW, id="job-1", invoice_id=invoice_id)
+        assert job_rows.claim(tx, "job-1", "worker", NOW)
+    assert prepare(db, invoice_id, settings, "job-1")
+    with pytest.raises(Busy):
+        prepare(db, invoice_id, settings, "job-2")
+    with write_tx(db) as tx:
+        assert job_rows.wait(tx, "job-1", 1, NOW, "the worker died", failures=1)
+    assert prepare(db, invoice_id, settings, "job-2")
 
 
 def test_an_address_corrected_at_the_payer_is_used_for_the_next_try(db: Database, settings: Settings) -> None:
@@ -153,7 +165,7 @@ def test_a_void_invoice_is_not_mailed(db: Database, settings: Settings) -> None:
     invoice_id = issue(db, settings)
     db.conn.execute("UPDATE invoices SET state = 'void'")
     assert prepare(db, invoice_id, settings) is None
-    assert mails.of_invoice(db, invoice_id) is None
+    assert mails.find(db, "invoice", invoice(db, invoice_id)["uid"]) is None
 
 
 @pytest.mark.parametrize(
@@ -168,7 +180,7 @@ def test_what_may_not_be_mailed_goes_on_the_print_list_once(
     assert prepare(db, invoice_id, settings) is None
     assert prepare(db, invoice_id, settings) is None
     assert invoice(db, invoice_id)["print_listed_at"]
-    assert mails.of_invoice(db, invoice_id) is None
+    assert mails.find(db, "invoice", invoice(db, invoice_id)["uid"]) is None
     (logged,) = db.query("SELECT count(*) AS n FROM sync_log WHERE kind = 'print_listed'")
     assert logged["n"] == 1
 

@@ -102,10 +102,19 @@ class RunningBox:
         return bool(roles) and all(role["state"] in ("ready", "done") for role in roles.values())
 
     def kill(self, role: str) -> None:
-        """`kill -9` of a role; returns when the supervisor runs it again (not when it is ready)."""
-        pid = self.roles()[role]["pid"]
-        if pid:
-            os.kill(pid, signal.SIGKILL)
+        """`kill -9` of a role, as soon as it runs (after an earlier kill it may not yet)."""
+
+        def killed() -> bool:
+            pid = self.roles()[role]["pid"]
+            if pid is None:
+                return False
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return False
+            return True
+
+        wait_for(killed, f"{role} runs and is killed", 40)
 
     def query(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
         """Reads the depot's database."""

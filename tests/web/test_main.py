@@ -18,7 +18,6 @@ from tests.web import world
 from tests.web.serving import Redis, Web, free_port, running_web, wait_for
 from web.main import listen
 
-
 Open = Callable[..., http.client.HTTPResponse]
 
 
