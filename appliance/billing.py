@@ -85,7 +85,7 @@ def adjust(tx: Tx, trip_id: int, settings: Settings, now: datetime) -> bool:
         return False
     priced = _price(tx, trip, settings)
     if not isinstance(priced, Blocked) and fare.total_cents(priced) != live["total_cents"]:
-        invoices.raise_adjustment(tx, live["id"], live["distance_m"] or 0.0, trip["distance_m"], now)
+        invoices.raise_adjustment(tx, live["id"], live["distance_m"] or 0.0, trip["distance_m"] or 0.0, now)
     return True
 
 

@@ -61,12 +61,16 @@ def window(trip: Row) -> tuple[datetime, datetime]:
 
 def close(tx: Tx, trip_id: int, measured: Trail, settings: Settings, now: datetime) -> Closed:
     """Writes the measured trail to the trip and asks for its invoice, at once or after review. A trip that is
-    invoiced already gets an adjustment for a person to accept, where the price would be another."""
+    invoiced already gets an adjustment for a person to accept, where the price would be another. One that was reopened
+    since it was measured is left alone; one without two fixes has no distance, which is not a distance of 0."""
+    found = trips.get(tx, trip_id)
+    if found is None or found["state"] != State.completed:
+        return Closed([], [])
     trips.change(
         tx,
         trip_id,
         now,
-        distance_m=round(measured.distance_m, 1),
+        distance_m=round(measured.distance_m, 1) if measured.fixes > 1 else None,
         duration_s=measured.duration_s,
         stops=measured.stops,
         fixes=measured.fixes,

@@ -68,6 +68,13 @@ class Billing(Struct, frozen=True, kw_only=True):
         Meta(description="invoice a settled trip at once, or after a person released it"),
     ] = "immediate"
     settle_s: Annotated[Seconds, Meta(description="wait after completion for buffered fixes, seconds")] = 60.0
+    payments_age_h: Annotated[
+        float, Meta(gt=0, le=8760, description="reminders wait when the centre's news about payments is older, hours")
+    ] = 48.0
+
+
+class Upstream(Struct, frozen=True, kw_only=True):
+    url: Annotated[str, Meta(description="address of the central office; empty: the depot works alone")] = ""
 
 
 class Clock(Struct, frozen=True, kw_only=True):
@@ -117,6 +124,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     billing: Billing
     clock: Clock
     mail: Mail
+    upstream: Upstream
     retention: Retention
     limits: Limits
     log: Log

@@ -111,10 +111,13 @@ def apply(
 ) -> Outcome:
     """Applies one event to a trip and writes its event row; a refused event is written too, with its reason.
 
-    The same `event_id` again changes nothing and has the same answer. `at` is when it happened, `now` when the box
-    learned of it. With `completed` the trip's closing is asked for, due after `settle_s`. Refusals do not raise.
+    The same `event_id` again changes nothing and has the same answer; another event under it is refused. `at` is when
+    it happened, `now` when the box learned of it. With `completed` the trip's closing is asked for, due after
+    `settle_s`. Refusals do not raise.
     """
-    if event_id and (known := trips.event(tx, event_id)):
+    if event_id is not None and (known := trips.event(tx, event_id)):
+        if known["event"] != event or known["trip_id"] not in (trip_id, None):
+            return Outcome(False, "another event was sent under this event_id", None)
         return Outcome(bool(known["accepted"]), known["reason"], known["to_state"])
     found = trips.get(tx, trip_id)
     state = State(found["state"]) if found else None
@@ -152,6 +155,16 @@ def apply(
     if event is Event.completed:
         asks.append(ask_to_close(tx, trip_id, now=now, delay_s=settle_s))
     live = [LiveEvent("trip", str(trip_id), {"id": trip_id, "state": after.value})]
+    if event is Event.assign and columns["driver_id"]:
+        asks.append(
+            jobs.enqueue(
+                tx,
+                "users.tasks.send_trip_assignment_notification",
+                now=now,
+                trip_id=trip_id,
+                driver_id=columns["driver_id"],
+            )
+        )
     codes = {vehicle, vehicles.code_of(tx, found["vehicle_id"])}
     live += [LiveEvent("assignment", code, {}) for code in sorted(code for code in codes if code)]
     return Outcome(True, None, after.value, asks, live)

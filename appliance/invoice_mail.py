@@ -52,12 +52,15 @@ def prepare(tx: Tx, invoice_id: int, settings: Settings, now: datetime, job_id: 
         key=found["uid"],
         recipient=recipient,
         subject=f"Invoice {found['number']} from {document['issuer']['name']}",
+        text=text(document),
         job_id=job_id,
         now=now,
     )
     if letter is None:
         return None
-    return Letter(letter.mail_id, letter.message_id, letter.recipient, letter.subject, invoice_id, document)
+    return Letter(
+        letter.mail_id, letter.message_id, letter.recipient, letter.subject, letter.text, invoice_id, document
+    )
 
 
 def deliver(letter: Letter, settings: Settings) -> None:
@@ -65,7 +68,7 @@ def deliver(letter: Letter, settings: Settings) -> None:
     and ConfigError where the fonts are missing."""
     pdf = invoice_pdf.render(letter.document)
     name = f"{letter.document['number']}.pdf"
-    post.deliver(letter, settings, text(letter.document), [(name, pdf, "application/pdf")])
+    post.deliver(letter, settings, [(name, pdf, "application/pdf")])
 
 
 def delivered(tx: Tx, letter: Letter, now: datetime) -> None:

@@ -21,6 +21,12 @@ TASKS: dict[str, Queue] = {
     "trips.tasks.cleanup_old_gps_data": "low_priority",
     "billing.tasks.generate_invoice": "normal",
     "billing.tasks.send_invoice_email": "low_priority",
+    "billing.tasks.process_overdue_invoices": "low_priority",
+    "billing.tasks.send_reminder": "low_priority",
+    "users.tasks.send_notification": "low_priority",
+    "users.tasks.send_welcome_email": "low_priority",
+    "users.tasks.send_trip_assignment_notification": "normal",
+    "users.tasks.send_daily_digest": "low_priority",
 }
 """Wire name of every task and its queue. The Celery routes and the senders read this one table."""
 

@@ -7,6 +7,7 @@ never come twice, parks the mail for a person.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +19,14 @@ from appliance.storage import jobs, mails
 from appliance.storage.db import Tx
 
 
+class MaybeSent(Permanent):
+    """A crash inside the sending: the mail may or may not have left, and must not leave twice."""
+
+    def __init__(self, mail_id: int, subject: str) -> None:
+        self.mail_id = mail_id
+        super().__init__("it may have been sent before a crash", subject=subject, hint="retry it if it was not")
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """A mail on its way: its row says `sending`."""
@@ -26,6 +35,7 @@ class Letter:
     message_id: str
     recipient: str
     subject: str
+    text: str
 
 
 def begin(
@@ -36,14 +46,15 @@ def begin(
     key: str,
     recipient: str,
     subject: str,
+    text: str,
     job_id: str,
     now: datetime,
     repeat: bool = True,
 ) -> Letter | None:
     """Marks the mail about `key` as being sent by this job; None where it was sent before.
 
-    Raises Busy while another job is sending it, and, without `repeat`, Permanent where a crash may have sent it: the
-    mail is then parked, and a person decides.
+    Raises Busy while another job is sending it, and, without `repeat`, MaybeSent where a crash may have sent it: the
+    caller parks the mail, and a person decides.
     """
     known = mails.find(tx, kind, key)
     if known and known["state"] == "sent":
@@ -53,7 +64,7 @@ def begin(
         if known["sending_job"] != job_id and rival and rival["state"] == "running":
             raise Busy("another job is sending it", subject=f"{kind} mail {key}")
         if not repeat:
-            raise Permanent("it may have been sent before a crash", subject=f"{kind} mail {key}", hint="ask who got it")
+            raise MaybeSent(known["id"], f"{kind} mail {key}")
     message_id = known["message_id"] if known else mailer.message_id(kind, key, settings)
     mail_id = mails.mark_sending(
         tx,
@@ -65,18 +76,18 @@ def begin(
         job_id=job_id,
         now=now,
     )
-    return Letter(mail_id, message_id, recipient, subject)
+    return Letter(mail_id, message_id, recipient, subject, text)
 
 
-def deliver(letter: Letter, settings: Settings, text: str, attachments: list[Attachment] | None = None) -> None:
-    """Hands the mail to the relay; never call it inside a transaction. Raises Transient and Permanent (see `mailer`)."""
+def deliver(letter: Letter, settings: Settings, attachments: Sequence[Attachment] = ()) -> None:
+    """Hands the mail to the relay; never call it inside a transaction. Raises Transient and Permanent, see `mailer`."""
     mail = mailer.message(
         settings=settings,
         message_id=letter.message_id,
         recipient=letter.recipient,
         subject=letter.subject,
-        text=text,
-        attachments=attachments or [],
+        text=letter.text,
+        attachments=attachments,
         date=clock.now(),
     )
     mailer.send(settings, mail)

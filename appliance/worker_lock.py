@@ -15,8 +15,19 @@ class WorkerLock:
     """Held from the making of the object to the end of the process. `name` is what a job row keeps."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._take()
+
+    def give_up(self) -> None:
+        """Lets go of the name, and with it of the job that it still stands at: another worker gets it. This process
+        goes on under a new name."""
+        old = self._fd
+        self._take()
+        os.close(old)
+
+    def _take(self) -> None:
         self.name = f"{os.getpid()}-{uuid.uuid4().hex}"
-        path = folder / self.name
+        path = self._folder / self.name
         while True:
             self._fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._fd, fcntl.LOCK_EX)

@@ -37,6 +37,7 @@ class Live:
         self._said: list[Event] = []
         self._asks: list[Ask] = []
         self._broadcast_at: dict[int, float] = {}
+        self._to_broadcast: dict[int, Fix] = {}
         self._checked_at = 0.0
         self._changed = threading.Condition()
         self._stopped = False
@@ -72,6 +73,9 @@ class Live:
         """Ids of the trips under way, by vehicle code."""
         with self._changed:
             self._trips = trips
+            under_way = {trip_id for ids in trips.values() for trip_id in ids}
+            self._broadcast_at = {id: at for id, at in self._broadcast_at.items() if id in under_way}
+            self._to_broadcast = {id: fix for id, fix in self._to_broadcast.items() if id in under_way}
 
     def step(self, now: float) -> None:
         """Publishes what has changed since the last step. `now` is monotonic, seconds."""
@@ -86,16 +90,28 @@ class Live:
             asks, self._asks = self._asks, []
             fixes = {code: self._newest[code] for code in dirty}
             trips = self._trips
+            self._to_broadcast |= {id: fix for code, fix in fixes.items() for id in trips.get(code, ())}
         events = [*said, *(Event("vehicle", code, _data(code, fix, trips.get(code))) for code, fix in fixes.items())]
         if not self._publisher.publish(*events):
             with self._changed:
                 self._dirty.update(dirty)
         self._sender.send(asks)
-        for code, fix in fixes.items():
-            for trip_id in trips.get(code, ()):
-                if now - self._broadcast_at.get(trip_id, float("-inf")) >= BROADCAST_S:
-                    self._broadcast_at[trip_id] = now
-                    self._broadcast(trip_id, fix)
+        for trip_id, fix in self._due_broadcasts(now).items():
+            self._broadcast(trip_id, fix)
+
+    def _due_broadcasts(self, now: float) -> dict[int, Fix]:
+        """The newest fix of each trip that had none within BROADCAST_S. One that came too soon waits for its turn: the
+        last one before a vehicle stops must not be lost."""
+        with self._changed:
+            due = {
+                trip_id: fix
+                for trip_id, fix in self._to_broadcast.items()
+                if now - self._broadcast_at.get(trip_id, float("-inf")) >= BROADCAST_S
+            }
+            for trip_id in due:
+                del self._to_broadcast[trip_id]
+                self._broadcast_at[trip_id] = now
+        return due
 
     def _broadcast(self, trip_id: int, fix: Fix) -> None:
         self._sender.send_ephemeral(
@@ -113,7 +129,7 @@ class Live:
             with self._changed:
                 if self._stopped:
                     return
-                if not (self._dirty or self._said or self._asks):
+                if not (self._dirty or self._said or self._asks or self._to_broadcast):
                     self._changed.wait(WIPED_CHECK_S)
             began = time.monotonic()
             try:

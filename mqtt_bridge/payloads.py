@@ -37,11 +37,10 @@ def decode(payload: bytes, limit_bytes: int) -> list[Element]:
         return [_refused(Reason.too_large, f"{len(payload)} bytes", f"{limit_bytes} bytes", payload[:limit_bytes])]
     try:
         body = msgspec.json.decode(payload)
+        parts = [(item, msgspec.json.encode(item)) for item in body] if isinstance(body, list) else [(body, payload)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return [_refused(Reason.unparsable, str(error)[:_SHOWN], "JSON", payload)]
-    if isinstance(body, list):
-        return [element for item in body for element in _decode_one(item, msgspec.json.encode(item))]
-    return _decode_one(body, payload)
+    return [element for item, raw in parts for element in _decode_one(item, raw)]
 
 
 def _decode_one(body: Any, raw: bytes) -> list[Element]:
@@ -120,15 +119,22 @@ def _needed(body: dict[str, Any], key: str) -> float:
     if value is None:
         raise _Bad(Reason.no_position, f"{key} is missing", "lat and lon")
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise _Bad(Reason.no_position, f"{key} = {value!r}", "a number")
+        raise _Bad(Reason.no_position, _said(key, value), "a number")
     try:
         return float(value)
     except (ValueError, OverflowError):
-        raise _Bad(Reason.no_position, f"{key} = {value!r}", "a number") from None
+        raise _Bad(Reason.no_position, _said(key, value), "a number") from None
+
+
+def _said(key: str, value: Any) -> str:
+    """A wrong value as it was sent; of one that is no plain value only its kind: it may be nested without end."""
+    return f"{key} is a {type(value).__name__}" if isinstance(value, (dict, list)) else f"{key} = {value!r}"
 
 
 def _whole(value: Any) -> int | None:
     """A number for the acknowledgement: from 1 to 2^53."""
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        return None
     try:
         found = int(value)
     except (TypeError, ValueError, OverflowError):
@@ -150,4 +156,4 @@ def _time(body: dict[str, Any], key: str) -> datetime:
             return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         pass
-    raise _Bad(Reason.unparsable, f"{key} = {value!r}" if key in body else f"{key} is missing", expected)
+    raise _Bad(Reason.unparsable, _said(key, value) if key in body else f"{key} is missing", expected)

@@ -48,11 +48,11 @@ def read(path: Path) -> Recording:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read: {error}", subject=str(path)) from error
     rows = csv.DictReader(io.StringIO(text))
-    missing = [name for name in NEEDED if name not in (rows.fieldnames or ())]
-    if missing:
-        raise InputError(f"expected a CSV file with the columns {', '.join(missing)}", subject=str(path))
     positions, bad = [], []
     try:
+        missing = [name for name in NEEDED if name not in (rows.fieldnames or ())]
+        if missing:
+            raise InputError(f"expected a CSV file with the columns {', '.join(missing)}", subject=str(path))
         for row in rows:
             try:
                 positions.append(_position(row))
@@ -105,6 +105,6 @@ def _time(row: dict[str, str | None]) -> datetime:
     value = row.get("timestamp")
     try:
         at = datetime.fromisoformat(value or "")
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise _BadRow(f"timestamp = {value!r}: expected a time like 2026-01-26 15:57:02 (UTC)") from None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

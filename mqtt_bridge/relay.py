@@ -48,6 +48,12 @@ class Relay:
         elif event.kind == "assignment":
             self._hint()
 
+    def _handle_or_log(self, raw: bytes) -> None:
+        try:
+            self.handle(raw)
+        except Exception:  # the edge of the thread: one event that cannot be passed on must not end the broadcasts
+            _log.exception("bridge.relay_failed")
+
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
@@ -62,4 +68,4 @@ class Relay:
             while not self._stopped.is_set():
                 message = subscription.get_message(timeout=0.5)
                 if message:
-                    self.handle(message["data"])
+                    self._handle_or_log(message["data"])

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from sqlite_utils import Database
 
 from appliance import clock, dispatch
 from appliance.config import Settings
 from appliance.dispatch import Outcome
+from appliance.domain.fix import OLDEST
 from appliance.domain.trip import DRIVER_EVENTS, Event
 from appliance.storage import trips, vehicles
 from appliance.storage.db import Tx, write_tx
 
+_NEWEST = datetime(9999, 1, 1, tzinfo=UTC)
+
 
 class Button(msgspec.Struct, frozen=True):
-    """What a device sends on `vehicles/<v>/trip`; `at` is ISO 8601 with its zone."""
+    """What a device sends on `vehicles/<v>/trip`; `at` is ISO 8601 with its zone. The bounds are what can be stored:
+    an event that could not be would come again and again."""
 
-    event_id: str
-    trip_id: int
+    event_id: Annotated[str, Meta(min_length=1, max_length=200)]
+    trip_id: Annotated[int, Meta(ge=1, lt=2**53)]
     event: str
     at: datetime
-    odometer_km: float | None = None
-    contact_attempts: int = 0
-    waited_s: float = 0.0
+    odometer_km: Annotated[float, Meta(ge=0)] | None = None
+    contact_attempts: Annotated[int, Meta(ge=0, le=1000)] = 0
+    waited_s: Annotated[float, Meta(ge=0)] = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ def press(db: Database, settings: Settings, vehicle: str, payload: bytes) -> Rep
     event again gets the same answer."""
     try:
         button = msgspec.json.decode(payload, type=Button)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _reply(_event_id(payload), Outcome(False, f"not understood: {error}".replace("`", ""), None))
     now = clock.now()
     with write_tx(db) as tx:
@@ -74,10 +79,16 @@ def _refused(tx: Tx, settings: Settings, vehicle: str, button: Button, now: date
         return "expected a time with its zone in at"
     if button.event not in DRIVER_EVENTS:
         return f"expected one of {', '.join(sorted(DRIVER_EVENTS))} in event"
-    if clock.trusted(settings) and button.at > now + timedelta(seconds=settings.limits.future_s):
-        return "the time in at is in the future"
     if trips.event(tx, button.event_id):
         return None  # answered as it was, also when the trip has gone to another vehicle since
+    oldest, newest = OLDEST, _NEWEST
+    if clock.trusted(settings):
+        oldest = now - timedelta(days=settings.retention.gps_days)
+        newest = now + timedelta(seconds=settings.limits.future_s)
+    if button.at > newest:
+        return "the time in at is in the future"
+    if button.at < oldest:
+        return "the time in at is too long ago"
     trip, found = trips.get(tx, button.trip_id), vehicles.by_code(tx, vehicle)
     if trip is None or found is None or trip["vehicle_id"] != found["id"]:
         return f"trip {button.trip_id} is not assigned to this vehicle"
@@ -96,7 +107,7 @@ def _event_id(payload: bytes) -> str | None:
     """The event id of an event that is wrong otherwise, so that the device knows which one."""
     try:
         body = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     found = body.get("event_id") if isinstance(body, dict) else None
     return found if isinstance(found, str) else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance import billing, clock, invoice_mail, log, post
-from appliance.storage.db import write_tx
+from appliance import billing, clock, invoice_mail, log, post, reminders
 from tasks.box import box
 from tasks.celery import app
 from tasks.durable import Durable, current_job, finishing
+from tasks.sending import send
 
 _log = log.get(__name__)
 
@@ -32,19 +32,40 @@ def send_invoice_email(invoice_id: int) -> str:
     The mail's own row goes `sending -> sent` around the send: a crash in between sends it once more, with the same
     Message-ID.
     """
-    parts = box()
-    with write_tx(parts.db) as tx:
-        letter = invoice_mail.prepare(tx, invoice_id, parts.settings, clock.now(), current_job())
-    if letter is None:
-        return "nothing to send"
-    try:
-        invoice_mail.deliver(letter, parts.settings)
-    except Exception as error:
-        with write_tx(parts.db) as tx:
-            post.failed(tx, letter, error)
-        raise
+    settings = box().settings
+    letter = send(
+        lambda tx: invoice_mail.prepare(tx, invoice_id, settings, clock.now(), current_job()),
+        lambda prepared: invoice_mail.deliver(prepared, settings),
+    )
     with finishing() as step:
-        invoice_mail.delivered(step.tx, letter, step.now)
-        step.result = "sent"
-    _log.info("invoice.mailed", invoice=invoice_id)
-    return "sent"
+        if letter:
+            invoice_mail.delivered(step.tx, letter, step.now)
+        step.result = said = "sent" if letter else "nothing to send"
+    if letter:
+        _log.info("invoice.mailed", invoice=invoice_id)
+    return said
+
+
+@app.task(base=Durable, name="billing.tasks.process_overdue_invoices")
+def process_overdue_invoices() -> int:
+    """Asks for the reminders that have come due (due, 30, 60, 90 days), one a stage and invoice ever. Returns how
+    many."""
+    with finishing() as step:
+        step.asks = reminders.ask_for_due(step.tx, box().settings, step.now)
+        step.result = asked = len(step.asks)
+    return asked
+
+
+@app.task(base=Durable, name="billing.tasks.send_reminder")
+def send_reminder(reminder_id: int) -> str:
+    """Mails one reminder, once: what a crash caught in the sending is parked for a person."""
+    settings = box().settings
+    letter = send(
+        lambda tx: reminders.begin(tx, reminder_id, settings, clock.now(), current_job()),
+        lambda begun: post.deliver(begun, settings),
+    )
+    with finishing() as step:
+        if letter:
+            post.delivered(step.tx, letter, step.now)
+        step.result = said = "sent" if letter else "nothing to remind of"
+    return said

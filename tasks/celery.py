@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
+from kombu import Exchange, Queue
 
 from appliance import config
+from appliance.jobs import QUEUES
 from appliance.sender import celery_basics, redis_url
 
-app = Celery("tasks", include=["tasks.trips", "tasks.billing"])
+app = Celery("tasks", include=["tasks.trips", "tasks.billing", "tasks.users"])
 
 TIME_LIMIT_S = 30 * 60
 SOFT_TIME_LIMIT_S = 28 * 60
@@ -22,6 +24,8 @@ def _configuration() -> dict[str, Any]:
     paths = config.load().paths
     basics = celery_basics(paths)
     return basics | {
+        # Named, so that a worker without --queues takes all of them, and a purge knows them.
+        "task_queues": [Queue(name, Exchange(name), name) for name in QUEUES],
         "result_backend": redis_url(paths, 1),
         "result_serializer": "json",
         "result_compression": "gzip",

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import kombu.exceptions
 from celery import Task
 from celery.exceptions import Ignore
 
@@ -28,6 +27,7 @@ from appliance.events import Event
 from appliance.storage import jobs as job_rows
 from appliance.storage.db import Row, Tx, write_tx
 from tasks.box import Box, box
+from tasks.job_result import JobResult
 
 if TYPE_CHECKING:
     BaseTask = Task[..., Any]
@@ -64,6 +64,8 @@ class _Attempt:
     failures: int
     finished: bool = False
     result: Any = None
+    recorded: bool = False
+    """Whether the row says what became of the attempt."""
 
 
 _current: ContextVar[_Attempt] = ContextVar("attempt")
@@ -86,7 +88,7 @@ def finishing() -> Iterator[Step]:
         yield step
         if not job_rows.finish(tx, attempt.id, attempt.number, step.result, now):
             raise Fenced
-    attempt.finished, attempt.result = True, step.result
+    attempt.finished, attempt.recorded, attempt.result = True, True, step.result
     _log.info("job.done", job=attempt.id, task=attempt.name, attempt=attempt.number)
     parts.sender.send(step.asks)
     parts.publisher.publish(*step.events)
@@ -104,16 +106,17 @@ class Durable(BaseTask):
     ) -> Any:  # fmt: skip
         if self.app.conf.task_always_eager:
             return super().apply_async(tuple(args or ()), kwargs, task_id=task_id, **options)
+        if unfit := options.keys() & {"link", "link_error", "chain", "chord"}:
+            raise TypeError(f"a durable task takes no {', '.join(sorted(unfit))}: a later job is asked for inside it")
         now = clock.now()
         delay_s = countdown or (max(0.0, (eta - now).total_seconds()) if eta else 0.0)
         with write_tx(box().db) as tx:
             ask = jobs.enqueue(tx, self.name, now=now, delay_s=delay_s, id=task_id, **self._bind(args, kwargs))
-        if not ask.due:
-            return self.AsyncResult(ask.id)  # the sweeper sends it when it is due
-        try:
-            return super().apply_async((), {}, task_id=ask.id, **options)
-        except kombu.exceptions.OperationalError:
-            return self.AsyncResult(ask.id)  # the sweeper sends it when Redis is back
+        box().sender.send([ask])  # later, when it is due or Redis is back, the sweeper does
+        return self.AsyncResult(ask.id)
+
+    def AsyncResult(self, task_id: str, **options: Any) -> JobResult:  # noqa: N802  Celery's own name
+        return JobResult(task_id, app=self.app, task_name=self.name, **options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         parts = box()
@@ -127,6 +130,7 @@ class Durable(BaseTask):
                     step.result = result
             return attempt.result
         except Fenced:
+            attempt.recorded = True
             _log.warning("job.fenced", job=attempt.id, task=self.name, attempt=attempt.number)
             raise Ignore from None
         except Exception as error:
@@ -136,6 +140,8 @@ class Durable(BaseTask):
             raise
         finally:
             _current.reset(token)
+            if not attempt.recorded:
+                parts.lock.give_up()  # the disk or the lock did not let it be written: the sweeper frees the job
 
     def _claim(self, parts: Box, id: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Row:
         """The claimed row; made first where the task was called by its name from outside. Raises Ignore where
@@ -158,6 +164,7 @@ class Durable(BaseTask):
             trace = traceback.format_exc()
             with write_tx(parts.db) as tx:
                 job_rows.fail(tx, attempt.id, attempt.number, text, trace, now, failures=failures)
+            attempt.recorded = True
             _log.error("job.failed", job=attempt.id, task=self.name, error_type=type(error).__name__)
             return
         delay_s = RETRY_S
@@ -168,6 +175,7 @@ class Durable(BaseTask):
         with write_tx(parts.db) as tx:
             due_at = now + timedelta(seconds=delay_s)
             job_rows.wait(tx, attempt.id, attempt.number, due_at, text, failures=failures)
+        attempt.recorded = True
         _log.warning("job.retrying", job=attempt.id, task=self.name, error_type=type(error).__name__, delay_s=delay_s)
         raise Ignore from error
 

@@ -3,8 +3,8 @@ recomputed trips. Made of steps; beat calls them once a second."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 
 from redis import Redis, RedisError
@@ -17,6 +17,7 @@ from appliance.sender import Sender
 from appliance.storage import jobs, times, trips, watermarks
 from appliance.storage.db import Row, write_tx
 from appliance.storage.gps import Store
+from appliance.storage.gps_days import Stamp
 from tasks.durable import TRIES
 
 GRACE_S = 5.0
@@ -37,7 +38,7 @@ class Sweeper:
         self._queues = Redis(
             unix_socket_path=str(settings.paths.redis_socket), db=0, socket_timeout=1.0, socket_connect_timeout=1.0
         )
-        self._seen: dict[date, int] = {}
+        self._seen: dict[date, Stamp] = {}
 
     def step(self, now: datetime) -> None:
         """One round. A Redis that is away only delays it."""
@@ -49,13 +50,14 @@ class Sweeper:
             return
 
     def send_again(self, now: datetime) -> int:
-        """Sends jobs that have come due, and jobs whose message must be lost: their queue is empty, or they have
-        waited for a minute (doubling with each time). Returns how many. A message too many does no harm."""
+        """Sends jobs that have come due, and jobs whose message must be lost. Returns how many. A message too many
+        does no harm, but a queue that is merely long is not made longer."""
         waiting = jobs.unfinished(self._db, now)
-        if not waiting:
-            return 0
-        lengths: Mapping[str, int] = {queue: self._length(queue) for queue in {row["queue"] for row in waiting}}
-        chosen = [row for row in waiting if _is_lost(row, lengths[row["queue"]], now)]
+        chosen = [
+            row
+            for queue, rows in groupby(waiting, key=lambda row: str(row["queue"]))
+            for row in _to_send(list(rows), self._length(queue), now)
+        ]
         if chosen:
             with write_tx(self._db) as tx:
                 jobs.mark_sent(tx, [row["id"] for row in chosen], now)
@@ -104,11 +106,21 @@ class Sweeper:
         return found
 
 
-def _is_lost(row: Row, length: int, now: datetime) -> bool:
-    """Whether the job's message, if there ever was one since it came due, must be lost."""
-    if row["sent_at"] is None or row["sent_at"] < row["due_at"]:
-        return True
-    age = now - times.parse(row["sent_at"])
-    if length == 0:
-        return age > timedelta(seconds=GRACE_S)
-    return age > timedelta(seconds=PATIENCE_S * 2 ** min(row["sends"], 6))
+def _to_send(waiting: list[Row], length: int, now: datetime) -> list[Row]:
+    """Of the waiting jobs of one queue those that have no message, as far as can be told.
+
+    They were not sent since they came due, or have waited too long: 5 s with an empty queue, else a minute (doubling
+    with each time). No more can be missing than jobs wait beyond the queue's length: those that were sent longest ago.
+    """
+    missing = waiting[0]["open"] - length
+    chosen: list[Row] = []
+    for row in waiting:
+        if row["sent_at"] is None or row["sent_at"] < row["due_at"]:
+            chosen.append(row)
+        elif len(chosen) < missing:
+            age = now - times.parse(row["sent_at"])
+            patience_s = PATIENCE_S * 2 ** min(row["sends"], 6) if length else GRACE_S
+            # Sent in the future: the clock has stepped back, and nobody knows how long it has waited.
+            if age > timedelta(seconds=patience_s) or age < timedelta():
+                chosen.append(row)
+    return chosen

@@ -136,9 +136,15 @@ def _strip(parts: Parts) -> Strip:
         failed=jobs.get("failed", 0),
         invoices=count,
         invoiced=money(cents, parts.settings.depot.currency),
-        troubles=[role.name for role in roles(parts) if not role.ready],
+        troubles=_troubles(parts),
         clock=f"{local:%H:%M}",
     )
+
+
+def _troubles(parts: Parts) -> list[str]:
+    """The roles that are not ready; without a supervisor here at least Redis is asked itself."""
+    found = [role.name for role in roles(parts) if not role.ready]
+    return found if "redis" in found or parts.positions.redis_answers() else [*found, "redis"]
 
 
 HANDLERS: list[Any] = [index, board_fragment, strip_fragment, trip_page, favicon]

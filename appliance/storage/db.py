@@ -18,7 +18,13 @@ Tx = NewType("Tx", Database)
 """A database inside a write transaction: only `write_tx` makes one, and what takes one must be called in one."""
 
 BUSY_TIMEOUT_MS = 10_000
-_EXPECTED = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": BUSY_TIMEOUT_MS}
+_EXPECTED = {
+    "journal_mode": "wal",
+    "synchronous": 2,
+    "foreign_keys": 1,
+    "busy_timeout": BUSY_TIMEOUT_MS,
+    "recursive_triggers": 1,
+}
 
 
 def open_depot(path: Path) -> Database:
@@ -39,6 +45,7 @@ def connect(path: Path) -> Database:
     conn.execute("PRAGMA synchronous=FULL")
     conn.execute("PRAGMA foreign_keys=ON")
     conn.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    conn.execute("PRAGMA recursive_triggers=ON")  # else INSERT OR REPLACE deletes past the triggers of the logs
     conn.execute("PRAGMA journal_size_limit=16777216")
     for name, expected in _EXPECTED.items():
         found = conn.execute(f"PRAGMA {name}").fetchone()[0]
@@ -52,18 +59,25 @@ def write_tx(db: Database) -> Iterator[Tx]:
     """The one way to write: takes the write lock first (BEGIN IMMEDIATE), so that a read inside is still true at the
     commit. Commits at the end, rolls back on any exception. Never put a network call inside. Raises Busy when
     another writer holds the lock for longer than the busy timeout."""
+    nested = db.conn.in_transaction
+    if nested:
+        raise RuntimeError("write_tx inside a transaction of the same connection")
     try:
-        db.conn.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            raise Busy("another writer holds the database", hint="try again") from error
-        raise
-    try:
+        _begin(db)  # inside: a time limit that strikes while it waits must not leave the lock taken
         yield Tx(db)
         db.conn.execute("COMMIT")
     except BaseException:
         if db.conn.in_transaction:
             db.conn.execute("ROLLBACK")
+        raise
+
+
+def _begin(db: Database) -> None:
+    try:
+        db.conn.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            raise Busy("another writer holds the database", hint="try again") from error
         raise
 
 

@@ -1,7 +1,8 @@
 """The fixes: one SQLite file for each UTC day, keyed (vehicle, device, fix time).
 
 A fix sent twice is one row, in whatever order it came; a late fix lands in its own day; retention deletes files.
-`Writer` belongs to the bridge alone; `Store` reads, from any process, and holds no file open between calls.
+`Writer` belongs to the bridge alone; `Store` reads, from any process, and holds no file open between calls. A damaged
+day is set aside when it is written to, and left out (and said) when all days are read: it takes no other along.
 """
 
 from __future__ import annotations
@@ -9,23 +10,28 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
+from appliance import log
 from appliance.domain.fix import Fix, Rejection
-from appliance.storage import times
-from appliance.storage.db import Row, connect, rows, value, write_tx
-from appliance.storage.gps_rows import DAY_SCHEMA, UPSERT, day_of, from_row, ms_of_day, to_row
-from appliance.storage.migrations import statements
+from appliance.storage import gps_days, times
+from appliance.storage.db import Row, Tx, rows, value, write_tx
+from appliance.storage.gps_rows import UPSERT, day_of, from_row, midnight, ms_of_day, to_row
+
+T = TypeVar("T")
 
 _COLUMNS = "t, lat, lon, speed, heading, accuracy, altitude, odometer, ignition, battery, format"
 _OPEN_DAYS = 8
+
+_log = log.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +85,11 @@ class Writer:
         stored = 0
         for day in sorted(days, key=lambda day: (day == today, day)):
             if day != today:
-                with write_tx(self._file(day)) as tx:
-                    stored += self._store(tx, day, days[day])
+                stored += self._write(day, partial(self._store, day=day, arrivals=days[day]))
         if days.get(today) or batch.refused or batch.sequences:
-            with write_tx(self._file(today)) as tx:
-                stored += self._store(tx, today, days.get(today, []))
-                tx.conn.executemany(
-                    "INSERT OR IGNORE INTO rejected (digest, received_at, vehicle, device, reason, value, bound,"
-                    " payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    map(_refused_row, batch.refused),
-                )
-                tx.conn.executemany(
-                    "INSERT INTO sequences VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
-                    [(device, epoch, seq) for (device, epoch), seq in batch.sequences.items()],
-                )
+            stored += self._write(
+                today, partial(self._store_today, today=today, arrivals=days.get(today, []), batch=batch)
+            )
         return stored
 
     def close(self) -> None:
@@ -100,7 +97,32 @@ class Writer:
             db.conn.close()
         self._open.clear()
 
-    def _store(self, tx: Database, day: date, arrivals: list[Arrival]) -> int:
+    def _write(self, day: date, work: Callable[[Tx], int]) -> int:
+        """One transaction in the day's file. A damaged one is set aside, and the day goes on in a new one."""
+        try:
+            with write_tx(self._file(day)) as tx:
+                return work(tx)
+        except sqlite3.DatabaseError as error:
+            if not gps_days.is_damaged(error):
+                raise
+        if day in self._open:
+            self._open.pop(day).conn.close()
+        aside = gps_days.set_aside(self._folder, day)
+        _log.error("gps.day_set_aside", day=day.isoformat(), file=aside.name)
+        with write_tx(self._file(day)) as tx:
+            return work(tx)
+
+    def _store_today(self, tx: Tx, today: date, arrivals: list[Arrival], batch: Batch) -> int:
+        stored = self._store(tx, today, arrivals)
+        tx.conn.executemany(
+            "INSERT OR IGNORE INTO rejected (digest, received_at, vehicle, device, reason, value, bound,"
+            " payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            map(_refused_row, batch.refused),
+        )
+        _keep_sequences(tx, batch.sequences)
+        return stored
+
+    def _store(self, tx: Tx, day: date, arrivals: list[Arrival]) -> int:
         before = tx.conn.total_changes
         spans: dict[int, tuple[int, int]] = {}
         prompt = []
@@ -124,10 +146,7 @@ class Writer:
         if day not in self._open:
             if len(self._open) >= _OPEN_DAYS:
                 self._open.pop(next(iter(self._open))).conn.close()
-            self._open[day] = connect(_path(self._folder, day))
-            with write_tx(self._open[day]) as tx:
-                for statement in statements(DAY_SCHEMA):
-                    tx.conn.execute(statement)
+            self._open[day] = gps_days.open_to_write(self._folder, day)
         return self._open[day]
 
 
@@ -149,106 +168,125 @@ class Store:
 
     def days(self) -> list[date]:
         """The days that have a file, oldest first."""
-        return sorted(date.fromisoformat(path.stem) for path in self._folder.glob("????-??-??.db"))
+        return gps_days.listed(self._folder)
 
     def trail(self, vehicle: int, device: int | None, start: datetime, end: datetime) -> list[Fix]:
-        """The stored fixes of [start, end] in fix-time order; of one device, or of all when `device` is None."""
-        found: list[Fix] = []
+        """The stored fixes of [start, end] in fix-time order; of one device, or of all when `device` is None.
+
+        Raises sqlite3.DatabaseError where a day is damaged: a trail that is short of a part would be billed.
+        """
         only = "" if device is None else "AND device = ?"
-        for day in self._between(start, end):
+        query = f"SELECT {_COLUMNS} FROM fixes WHERE vehicle = ? AND t BETWEEN ? AND ? {only} ORDER BY t"
+
+        def read(conn: sqlite3.Connection, day: date) -> list[Fix]:
             args = [vehicle, ms_of_day(day, start), ms_of_day(day, end)] + ([] if device is None else [device])
-            with self._read(day) as conn:
-                query = f"SELECT {_COLUMNS} FROM fixes WHERE vehicle = ? AND t BETWEEN ? AND ? {only} ORDER BY t"
-                found += [from_row(row, day) for row in conn.execute(query, args)]
-        return found
+            return [from_row(row, day) for row in conn.execute(query, args)]
+
+        return [fix for _day, fixes in self._each(read, self._between(start, end), whole=True) for fix in fixes]
 
     def newest(self, now: datetime, days: int = 2) -> dict[int, Fix]:
         """The newest fix of each vehicle in the last days, by vehicle id."""
+        query = f"SELECT vehicle, max(t), {_COLUMNS} FROM fixes GROUP BY vehicle"
+
+        def read(conn: sqlite3.Connection, day: date) -> dict[int, Fix]:
+            return {row[0]: from_row(row[2:], day) for row in conn.execute(query)}
+
         found: dict[int, Fix] = {}
-        for day in self._between(now - timedelta(days=days), now + timedelta(days=1)):
-            with self._read(day) as conn:
-                query = f"SELECT vehicle, max(t), {_COLUMNS} FROM fixes GROUP BY vehicle"
-                found |= {row[0]: from_row(row[2:], day) for row in conn.execute(query)}
+        for _day, fixes in self._each(read, self._between(now - timedelta(days=days), now + timedelta(days=1))):
+            found |= fixes
         return found
 
     def sequences(self) -> dict[tuple[int, int], int]:
         """How far each (device, epoch) is on disk."""
-        found: dict[tuple[int, int], int] = {}
-        for day in self.days():
-            with self._read(day) as conn:
-                for device, epoch, seq in conn.execute("SELECT device, epoch, seq FROM sequences"):
-                    found[device, epoch] = max(seq, found.get((device, epoch), 0))
-        return found
+        return self._sequences(self.days())
 
-    def stamp(self, day: date) -> int:
-        """A number that moves when the day's file may have changed."""
-        found = 0
-        for suffix in ("", "-wal"):
-            path = Path(f"{_path(self._folder, day)}{suffix}")
-            if path.exists():
-                status = path.stat()
-                found = max(found, status.st_mtime_ns) + status.st_size
-        return found
+    def stamp(self, day: date) -> gps_days.Stamp:
+        """Differs from the last one when the day's file may have changed."""
+        return gps_days.stamp(self._folder, day)
 
     def changes(self, day: date, after: int, limit: int = 500) -> list[Change]:
         """The change rows of a day after a watermark, oldest first."""
-        with self._read(day) as conn:
-            query = "SELECT id, vehicle, t_from, t_to FROM changes WHERE id > ? ORDER BY id LIMIT ?"
-            found = conn.execute(query, (after, limit)).fetchall()
-        start = datetime.fromisoformat(f"{day.isoformat()}T00:00:00+00:00")
-        ms = timedelta(milliseconds=1)
-        return [Change(id, vehicle, start + first * ms, start + last * ms) for id, vehicle, first, last in found]
+        query = "SELECT id, vehicle, t_from, t_to FROM changes WHERE id > ? ORDER BY id LIMIT ?"
+        start, ms = midnight(day), timedelta(milliseconds=1)
+        return [
+            Change(id, vehicle, start + first * ms, start + last * ms)
+            for _day, found in self._each(lambda conn, _day: conn.execute(query, (after, limit)).fetchall(), [day])
+            for id, vehicle, first, last in found
+        ]
 
     def count(self) -> int:
         """How many fixes are stored, over all days."""
-        total = 0
-        for day in self.days():
-            with self._read(day) as conn:
-                total += conn.execute("SELECT count(*) FROM fixes").fetchone()[0]
-        return total
+        counts = self._each(lambda conn, _day: int(conn.execute("SELECT count(*) FROM fixes").fetchone()[0]))
+        return sum(count for _day, count in counts)
 
     def rejected(self, limit: int = 100) -> tuple[list[Row], int]:
         """The newest rejected fixes, and how many there are in all."""
+        query = (
+            "SELECT received_at, vehicle, reason, value, bound, payload FROM rejected"
+            " ORDER BY received_at DESC, id DESC LIMIT ?"
+        )
+
+        def read(conn: sqlite3.Connection, _day: date) -> tuple[list[Row], int]:
+            db = Database(conn, execute_plugins=False)
+            return rows(db, query, limit - len(found)), int(value(db, "SELECT count(*) FROM rejected"))
+
         found: list[Row] = []
         total = 0
-        for day in reversed(self.days()):
-            with self._read(day) as conn:
-                db = Database(conn, execute_plugins=False)
-                total += value(db, "SELECT count(*) FROM rejected")
-                found += rows(
-                    db,
-                    "SELECT received_at, vehicle, reason, value, bound, payload FROM rejected"
-                    " ORDER BY received_at DESC, id DESC LIMIT ?",
-                    limit - len(found),
-                )
+        for _day, (newest, count) in self._each(read, reversed(self.days())):
+            found += newest
+            total += count
         return found, total
 
     def delete_before(self, day: date) -> list[date]:
-        """Deletes the files of days before `day`, and returns those days."""
+        """Deletes the files of days before `day`, and returns those days. How far each device's numbering has come is
+        carried on: a device that was away for longer must not be asked for fixes that it has long forgotten."""
         old = [found for found in self.days() if found < day]
+        if sequences := self._sequences(old):
+            db = gps_days.open_to_write(self._folder, max([*self.days(), day]))
+            with closing(db.conn), write_tx(db) as tx:
+                _keep_sequences(tx, sequences)
         for found in old:
-            for suffix in ("", "-wal", "-shm"):
-                Path(f"{_path(self._folder, found)}{suffix}").unlink(missing_ok=True)
+            gps_days.delete(self._folder, found)
         return old
 
-    def _between(self, start: datetime, end: datetime) -> Iterable[date]:
+    def _sequences(self, days: Iterable[date]) -> dict[tuple[int, int], int]:
+        query = "SELECT device, epoch, seq FROM sequences"
+        found: dict[tuple[int, int], int] = {}
+        for _day, kept in self._each(lambda conn, _day: conn.execute(query).fetchall(), days):
+            for device, epoch, seq in kept:
+                found[device, epoch] = max(seq, found.get((device, epoch), 0))
+        return found
+
+    def _each(
+        self, read: Callable[[sqlite3.Connection, date], T], days: Iterable[date] | None = None, *, whole: bool = False
+    ) -> Iterator[tuple[date, T]]:
+        """What `read` finds in each day's file. A damaged one is left out, unless the `whole` is needed."""
+        for day in self.days() if days is None else days:
+            try:
+                with gps_days.reading(self._folder, day) as conn:
+                    found = read(conn, day)
+            except sqlite3.DatabaseError as error:
+                if gps_days.is_gone(self._folder, day, error):
+                    continue
+                if whole or not gps_days.is_damaged(error):
+                    raise
+                _log.error("gps.day_damaged", day=day.isoformat())
+                continue
+            yield day, found
+
+    def _between(self, start: datetime, end: datetime) -> list[date]:
         return [day for day in self.days() if day_of(start) <= day <= day_of(end)]
 
-    @contextmanager
-    def _read(self, day: date) -> Iterator[sqlite3.Connection]:
-        conn = sqlite3.connect(f"file:{_path(self._folder, day)}?mode=ro", uri=True, timeout=5, check_same_thread=False)
-        with closing(conn):
-            yield conn
 
-
-def _path(folder: Path, day: date) -> Path:
-    return folder / f"{day.isoformat()}.db"
+def _keep_sequences(tx: Tx, sequences: Mapping[tuple[int, int], int]) -> None:
+    tx.conn.executemany(
+        "INSERT INTO sequences VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+        [(device, epoch, seq) for (device, epoch), seq in sequences.items()],
+    )
 
 
 def _refused_row(refused: Refused) -> tuple[Any, ...]:
-    digest = hashlib.blake2b(
-        refused.payload, digest_size=16, salt=b"", person=b"rejected", key=refused.vehicle.encode()
-    )
+    digest = hashlib.blake2b(refused.vehicle.encode() + b"\0" + refused.payload, digest_size=16, person=b"rejected")
     return (
         digest.digest(),
         times.text(refused.received),

@@ -33,14 +33,19 @@ CREATE TABLE IF NOT EXISTS sequences (
 ) STRICT, WITHOUT ROWID;
 """
 
-# Two fixes of one device and time that differ: the larger position wins, whichever came first.
-UPSERT = """
+_VALUES = ("lat", "lon", "speed", "heading", "accuracy", "altitude", "odometer", "ignition", "battery", "format")
+
+
+def _rank(prefix: str) -> str:
+    """Everything that is stored of a fix, in one order; what was not said comes before all that can be."""
+    return ", ".join(f"coalesce({prefix}{name}, -9223372036854775808)" for name in _VALUES)
+
+
+# Two fixes of one device and time that differ: the one that ranks higher wins, whichever came first.
+UPSERT = f"""
 INSERT INTO fixes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET lat = excluded.lat, lon = excluded.lon, speed = excluded.speed, heading = excluded.heading,
-  accuracy = excluded.accuracy, altitude = excluded.altitude, odometer = excluded.odometer,
-  ignition = excluded.ignition, battery = excluded.battery, format = excluded.format
-WHERE (excluded.lat, excluded.lon, coalesce(excluded.speed, -1), coalesce(excluded.heading, -1))
-    > (lat, lon, coalesce(speed, -1), coalesce(heading, -1))
+ON CONFLICT DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _VALUES)}
+WHERE ({_rank("excluded.")}) > ({_rank("fixes.")})
 """
 
 # The numbers stand in files: append only.

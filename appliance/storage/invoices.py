@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from appliance.domain import invoice
 from appliance.domain.fare import Line
 from appliance.storage import identity, sync_log, times, uids
-from appliance.storage.db import Row, Tx, insert, row, value
+from appliance.storage.db import Row, Tx, insert, row, rows, value
 
 
 def next_number(tx: Tx, depot: str, year: int) -> str:
@@ -97,6 +97,24 @@ def last_void_of_trip(db: Database, trip_id: int) -> int | None:
         trip_id,
     )
     return None if found is None else int(found)
+
+
+def unpaid(db: Database) -> list[Row]:
+    """Issued invoices on which something is owed: with `paid_cents`, and `last_stage`, the highest stage reminded."""
+    return rows(
+        db,
+        "SELECT invoices.*, coalesce(paid, 0) AS paid_cents, last_stage FROM invoices"
+        " LEFT JOIN (SELECT invoice_id, sum(amount_cents) AS paid FROM payments GROUP BY invoice_id) AS p"
+        "  ON p.invoice_id = invoices.id"
+        " LEFT JOIN (SELECT invoice_id, max(stage) AS last_stage FROM reminders GROUP BY invoice_id) AS r"
+        "  ON r.invoice_id = invoices.id"
+        " WHERE state = 'issued' AND total_cents > coalesce(paid, 0) ORDER BY due_on, invoices.id",
+    )
+
+
+def payments(db: Database, id: int) -> list[int]:
+    """The amounts paid on an invoice, in minor units."""
+    return [r["amount_cents"] for r in rows(db, "SELECT amount_cents FROM payments WHERE invoice_id = ?", id)]
 
 
 def mark_sent(tx: Tx, id: int, now: datetime) -> None:

@@ -63,11 +63,14 @@ def arguments(found: Row) -> dict[str, Any]:
 
 
 def claim(tx: Tx, id: str, worker: str, now: datetime) -> Row | None:
-    """Takes a job that is due for this worker and returns its row; None where there is nothing to take."""
+    """Takes a job that is due for this worker and returns its row; None where there is nothing to take.
+
+    A job that was due when its message was sent stays due: the clock may have stepped back since.
+    """
     return row(
         tx,
         "UPDATE jobs SET state = 'running', attempts = attempts + 1, worker = ?, claimed_at = ?"
-        " WHERE id = ? AND state IN ('pending', 'waiting') AND due_at <= ? RETURNING *",
+        " WHERE id = ? AND state IN ('pending', 'waiting') AND (due_at <= ? OR sent_at >= due_at) RETURNING *",
         worker,
         times.text(now),
         id,
@@ -100,11 +103,16 @@ def fail(tx: Tx, id: str, attempt: int, error: str, traceback: str, now: datetim
 
 
 def unfinished(db: Database, now: datetime, limit: int = 500) -> list[Row]:
-    """Jobs that are due and not claimed, oldest first: for the sweeper to judge which to send again."""
+    """Jobs that are due and not claimed, for the sweeper to judge which to send again: of each queue at most `limit`,
+    first those that were not sent since they came due, then those that were sent longest ago. `open` is how many the
+    queue has in all."""
     return rows(
         db,
-        "SELECT id, name, queue, due_at, sent_at, sends FROM jobs WHERE state IN ('pending', 'waiting')"
-        " AND due_at <= ? ORDER BY due_at LIMIT ?",
+        "SELECT id, name, queue, due_at, sent_at, sends, open FROM (SELECT *,"
+        " count(*) OVER (PARTITION BY queue) AS open,"
+        " row_number() OVER (PARTITION BY queue ORDER BY sent_at >= due_at, sent_at, due_at) AS place FROM jobs"
+        " WHERE state IN ('pending', 'waiting') AND (due_at <= ? OR sent_at >= due_at))"
+        " WHERE place <= ? ORDER BY queue, place",
         times.text(now),
         limit,
     )

@@ -20,6 +20,10 @@ def driver_by_code(db: Database, code: str) -> Row | None:
     return row(db, "SELECT * FROM drivers WHERE code = ?", code)
 
 
+def driver(db: Database, id: int) -> Row | None:
+    return row(db, "SELECT * FROM drivers WHERE id = ?", id)
+
+
 def add_patient(tx: Tx, name: str, now: datetime, *, address: str = "", phone: str = "", email: str = "") -> int:
     return insert(
         tx,

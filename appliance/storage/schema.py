@@ -196,7 +196,8 @@ CREATE TABLE sync_log (
   PRIMARY KEY (epoch, stream, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sync_log_waiting ON sync_log (stream, seq) WHERE acknowledged_at IS NULL;
-CREATE TRIGGER sync_log_immutable BEFORE UPDATE OF epoch, stream, seq, kind, uid, snapshot, hash, chain ON sync_log
+CREATE TRIGGER sync_log_immutable
+  BEFORE UPDATE OF epoch, stream, seq, kind, uid, snapshot, hash, chain, created_at ON sync_log
   BEGIN SELECT RAISE(ABORT, 'sync_log rows are immutable'); END;
 CREATE TRIGGER sync_log_kept BEFORE DELETE ON sync_log
   BEGIN SELECT RAISE(ABORT, 'sync_log rows are kept'); END;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 
 def text(at: datetime) -> str:
@@ -17,3 +17,8 @@ def parse(stored: str) -> datetime:
 
 def parse_or_none(stored: str | None) -> datetime | None:
     return parse(stored) if stored else None
+
+
+def day(stored: str) -> date:
+    """A stored calendar day (`2026-01-26`): what has no time of day."""
+    return date.fromisoformat(stored)

@@ -103,6 +103,16 @@ def running_since_before(db: Database, limit: datetime) -> list[Row]:
     )
 
 
+def between(db: Database, start: datetime, end: datetime) -> list[Row]:
+    """Trips with their pickup in [start, end): id, state, flagged_at, unbilled_reason. No names."""
+    return rows(
+        db,
+        "SELECT id, state, flagged_at, unbilled_reason FROM trips WHERE pickup_at >= ? AND pickup_at < ? ORDER BY id",
+        times.text(start),
+        times.text(end),
+    )
+
+
 def _log(tx: Tx, id: int, now: datetime) -> None:
     trip = get(tx, id)
     assert trip is not None

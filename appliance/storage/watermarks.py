@@ -20,6 +20,6 @@ def move(tx: Tx, day: date, change_id: int) -> None:
     )
 
 
-def forget(tx: Tx, day: date) -> None:
-    """The day's file has been deleted."""
-    tx.conn.execute("DELETE FROM gps_watermarks WHERE day = ?", (day.isoformat(),))
+def forget_before(tx: Tx, day: date) -> None:
+    """The files of the days before this one have been deleted."""
+    tx.conn.execute("DELETE FROM gps_watermarks WHERE day < ?", (day.isoformat(),))

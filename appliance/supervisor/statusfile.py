@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from appliance import atomicfile
+from appliance.errors import Unavailable
 from appliance.paths import Paths
 from appliance.supervisor import lock
 
@@ -39,9 +40,16 @@ def write(path: Path, status: RunStatus) -> None:
 
 
 def read(paths: Paths) -> RunStatus | None:
-    """The run on this data folder; None when there is none (the file of an earlier run does not count)."""
+    """The run on this data folder; None when there is none (the file of an earlier run does not count).
+
+    Raises Unavailable to a user who may not look: "not running" could be untrue.
+    """
     try:
         status = msgspec.json.decode(paths.status_file.read_bytes(), type=RunStatus)
+    except PermissionError as error:
+        raise Unavailable(
+            "this user may not read it", subject=str(paths.status_file), hint="ask as the user that the box runs as"
+        ) from error
     except (OSError, msgspec.DecodeError):
         return None
     return status if lock.held_by(paths, status.supervisor_pid) else None

@@ -65,7 +65,7 @@ def wait_for() -> WaitFor:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """`start(argv)` is a process with its standard error as text; what is left of it after the test is killed."""
+    """`start(argv)` is a process with its standard error as text; what is left of it after the test is ended."""
     with contextlib.ExitStack() as cleanup:
 
         def begin(argv: list[str], **kwargs: Any) -> subprocess.Popen[str]:
@@ -78,5 +78,10 @@ def start() -> Iterator[Start]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
+    """Asks first: a supervisor that is killed cannot end what its roles have started."""
+    process.terminate()
+    try:
+        process.communicate(timeout=35)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate(timeout=5)

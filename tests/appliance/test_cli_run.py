@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +20,7 @@ import pytest
 from appliance import config
 from appliance.cli.run import welcome
 from appliance.cli.status import duration
+from appliance.errors import Unavailable
 from appliance.paths import Paths
 from appliance.supervisor import lock, statusfile
 
@@ -100,6 +103,27 @@ def test_a_missing_server_is_named(data_dir: Path, monkeypatch: pytest.MonkeyPat
     assert only_line(ended) == "depotbox: redis-server: program not found (run `make setup`, or install it)"
 
 
+@pytest.mark.usefixtures("ports")
+def test_on_a_terminal_the_start_ends_with_the_welcome_and_ctrl_c_with_0(data_dir: Path, start: Any) -> None:
+    script = "import signal; from appliance.notify import notify; notify('READY=1'); signal.pause()"
+    code = (
+        "import sys; from appliance import roles; from appliance.cli.main import main\n"
+        f"table = (roles.Role('web', lambda: [sys.executable, '-c', {script!r}]),)\n"
+        f"roles.table = lambda demo: table\nmain(['run', '--data-dir', {str(data_dir)!r}])"
+    )
+    terminal, far_end = pty.openpty()
+    box = start([sys.executable, "-c", code], stdout=far_end)
+    os.close(far_end)
+    said = ""
+    while "Ctrl-C" not in said:
+        said += os.read(terminal, 4096).decode()
+    assert f"http://127.0.0.1:{os.environ['DEPOTBOX_WEB__PORT']}/" in said
+    assert str(data_dir) in said
+    box.send_signal(signal.SIGINT)
+    assert box.wait(timeout=30) == 0
+    os.close(terminal)
+
+
 def test_status_of_a_folder_without_a_box_is_not_running(data_dir: Path) -> None:
     ended = depotbox("status", "--data-dir", data_dir)
     assert (ended.returncode, ended.stdout) == (3, f"not running ({data_dir})\n")
@@ -148,6 +172,15 @@ def test_a_status_file_of_a_run_that_is_over_does_not_count(data_dir: Path) -> N
         assert statusfile.read(paths) == status
         paths.status_file.write_text("{")
         assert statusfile.read(paths) is None
+
+
+def test_who_may_not_look_is_not_told_that_nothing_runs(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(Unavailable, match=r"status.json: this user may not read it"):
+        statusfile.read(Paths(data_dir))
 
 
 def test_an_end_of_a_role_writes_its_traceback_to_the_log(data_dir: Path) -> None:

@@ -22,7 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from appliance import config
 from appliance.config import Settings
 from appliance.errors import ConfigError, InputError, Unavailable
-from appliance.servers import accounts, mosquitto, redis
+from appliance.servers import accounts, mosquitto, native, redis
 from appliance.servers.rehearsal import rehearse
 from appliance.storage import devices, vehicles
 from appliance.storage.db import open_depot, write_tx
@@ -35,7 +35,7 @@ TABLET = Account("van1-2", HASH, "van1", position_source=False)
 OTHER = Account("van2-1", HASH, "van2", position_source=True)
 BRANCH = "depot/v1/vehicles"
 
-Role = Callable[[str], subprocess.Popen[str]]
+Role = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
@@ -61,9 +61,9 @@ def role(start: Any, data_dir: Path) -> Iterator[Role]:
         channel.bind(str(address))
         channel.settimeout(20)
 
-        def begin(name: str) -> subprocess.Popen[str]:
+        def begin(name: str, *launcher: str) -> subprocess.Popen[str]:
             os.environ["NOTIFY_SOCKET"] = str(address)
-            process: subprocess.Popen[str] = start([sys.executable, "-m", "appliance", "role", name])
+            process: subprocess.Popen[str] = start([sys.executable, *launcher, "-m", "appliance", "role", name])
             while b"READY=1" not in channel.recv(4096):
                 pass
             return process
@@ -166,6 +166,36 @@ def test_redis_saves_nothing(settings: Settings, role: Role) -> None:
 def test_the_configuration_of_redis_bears_any_path() -> None:
     paths = config.load(environ={"DEPOTBOX_STORAGE__DATA_DIR": '/tmp/a "b" \\c'}).paths
     assert 'unixsocket "/tmp/a \\"b\\" \\\\c/run/redis.sock"' in redis.configuration(paths)
+
+
+def test_bundled_libraries_are_for_the_bundled_program_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPOTBOX_NATIVE", "/opt/native")
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    assert native.environment(Path("/opt/native/bin/redis-server"))["LD_LIBRARY_PATH"] == "/opt/native/lib"
+    assert "LD_LIBRARY_PATH" not in native.environment(Path("/usr/bin/redis-server"))
+
+
+def test_the_libraries_of_the_frozen_program_are_not_for_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEPOTBOX_NATIVE", raising=False)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/tmp/_MEI")
+    assert "LD_LIBRARY_PATH" not in native.environment(Path("/usr/bin/redis-server"))
+    monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/before")
+    assert native.environment(Path("/usr/bin/redis-server"))["LD_LIBRARY_PATH"] == "/before"
+
+
+@pytest.mark.usefixtures("settings")
+@pytest.mark.parametrize("name", ["redis", "mosquitto"])
+def test_a_server_ends_when_its_supervisor_is_killed(role: Role, wait_for: Any, name: str) -> None:
+    launcher = (
+        "import os, subprocess, sys; os.environ['DEPOTBOX_PARENT'] = str(os.getpid())\n"
+        "subprocess.run([sys.executable, *sys.argv[1:]])"
+    )
+    parent = role(name, "-c", launcher)
+    server = psutil.Process(parent.pid).children()[0]
+    assert server.name() in ("redis-server", "mosquitto")
+    parent.kill()
+    wait_for(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, bound_s=5)
 
 
 # mosquitto: accounts

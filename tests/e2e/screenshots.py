@@ -31,7 +31,10 @@ def main() -> None:
             with running_redis(made.settings.paths), running_web(folder / "day", folder / "day.log") as web:
                 Publisher(made.settings.paths.redis_socket).publish(*made.live)
                 _day(browser, web.url, made)
-            with running_web(folder / "empty", folder / "empty.log") as web:
+            with (
+                running_redis(world.settings_for(folder / "empty").paths),
+                running_web(folder / "empty", folder / "empty.log") as web,
+            ):
                 for size in SIZES:
                     page = _open(browser, web.url, size, "light", "/")
                     _save(page, f"empty-{size}")

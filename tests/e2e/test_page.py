@@ -141,6 +141,21 @@ def test_a_marker_moves_to_where_its_vehicle_is(box: Box) -> None:
     )
 
 
+def test_a_vehicle_that_was_never_seen_before_comes_into_view(box: Box) -> None:
+    page = box.with_map()
+    assert marker(page, "V8").count() == 0
+    box.move("V8", 53.30, -3.05)
+    wait_for(lambda: marker(page, "V8").count(), "it has a marker")
+    seen = page.locator("#map").bounding_box()
+    assert seen
+
+    def in_view() -> bool:
+        found = marker(page, "V8").bounding_box()
+        return bool(found and found["x"] > seen["x"] and found["y"] + found["height"] < seen["y"] + seen["height"])
+
+    wait_for(in_view, "the map makes room for it", 5)
+
+
 def test_a_changed_trip_moves_its_card_and_keeps_what_is_selected_and_focused(box: Box) -> None:
     page = box.with_map()
     card = page.locator('.card[data-title="T-1017"]')
@@ -171,9 +186,10 @@ def test_a_card_lights_up_its_van_and_a_van_its_card(box: Box) -> None:
 
 def test_the_trail_of_the_selected_trip_is_drawn(box: Box) -> None:
     page = box.with_map()
-    with page.expect_response(lambda answer: answer.url.endswith(f"/trips/{box.made.trips['T-1009']}/trail")) as found:
+    with page.expect_response(lambda answer: f"/trips/{box.made.trips['T-1009']}/trail" in answer.url) as found:
         page.locator('.card[data-title="T-1009"] .choose').click()
-    assert len(found.value.json()["features"]) > 3
+    (line,) = found.value.json()["features"]
+    assert len(line["geometry"]["coordinates"]) > 3
 
 
 def test_cards_are_reached_and_selected_with_the_keyboard(box: Box) -> None:
@@ -202,7 +218,7 @@ def test_on_a_phone_board_and_map_are_tabs(box: Box) -> None:
     page.click("#tab-map")
     wait_for(lambda: page.locator("#map[data-ready=yes]").count(), "the map stands")
     assert not page.locator("#board").is_visible()
-    assert page.locator(".van-marker").count() == 7
+    assert page.locator(".van-marker").count() >= 7
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

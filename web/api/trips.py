@@ -94,7 +94,9 @@ def get_trip(parts: Given, trip_id: FromPath[int]) -> TripWithEvents:
 
 
 @get("/trips/{trip_id:int}/trail", sync_to_thread=True, summary="Where the trip was driven, as GeoJSON")
-def trip_trail(parts: Given, trip_id: FromPath[int]) -> Response[Trail]:
+def trip_trail(
+    parts: Given, trip_id: FromPath[int], with_points: trail.WithPoints = True, every_s: trail.EveryS = 0.0
+) -> Response[Trail]:
     """The ride that is billed, up to now while it runs; empty before the trip starts and where it never did."""
     with parts.db() as db:
         row = board.trip(db, trip_id)
@@ -103,7 +105,9 @@ def trip_trail(parts: Given, trip_id: FromPath[int]) -> Response[Trail]:
         span = _driven(row, parts.now())
         found = Trail([])
         if span and row["vehicle_id"]:
-            found = trail.read(db, parts.store, parts.settings, row["vehicle_id"], *span)
+            found = trail.read(
+                db, parts.store, parts.settings, row["vehicle_id"], *span, points=with_points, every_s=every_s
+            )
     return Response(found, media_type=trail.GEO_JSON)
 
 

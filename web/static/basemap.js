@@ -87,7 +87,13 @@ function unwrap(ring) {
     const pole = first[1] < 0 ? -90 : 90;
     ring.push([last[0], pole], [first[0], pole], first);
   }
+  // Where most of it is: the library draws only what hangs over the edge a second time on the other side.
+  const longitudes = ring.map(([longitude]) => longitude);
+  const turns = Math.round(middle(longitudes) / 360);
+  if (turns) ring.forEach(([x, y], i) => { ring[i] = [x - 360 * turns, y]; });
 }
+
+const middle = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 
 /** Coasts at once, borders after them, and the finer coast once somebody looks closer. */
 export async function loadLand(map) {

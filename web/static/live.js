@@ -2,8 +2,10 @@
 
 /** Calls `on.vehicle(data)`, `on.changed(data)` for anything the board shows, `on.resync()`, `on.link(up)`. */
 export function listen(on) {
-  let source;
+  let source = null;
+  let again = 0;
   const open = () => {
+    if (source && source.readyState !== EventSource.CLOSED) return;
     source = new EventSource("/api/v1/live");
     source.addEventListener("open", () => {
       on.link(true);
@@ -17,11 +19,19 @@ export function listen(on) {
     source.addEventListener("error", () => {
       on.link(false);
       // A browser gives up for good on an answer that is no stream, such as a 503 while the box starts.
-      if (source.readyState === EventSource.CLOSED) setTimeout(open, 2000);
+      clearTimeout(again);
+      if (source.readyState === EventSource.CLOSED) again = setTimeout(open, 2000);
     });
   };
-  open();
-  addEventListener("pagehide", () => source.close());
+  const close = () => {
+    clearTimeout(again);
+    source?.close();
+  };
+  // A browser keeps at most six connections to one server, over all its tabs: one that nobody sees must not hold any.
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", () => document.hidden || open());
+  if (!document.hidden) open();
 }
 
 /** `run` at once, then at most once in `pause` ms; the last call is never forgotten. */

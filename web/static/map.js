@@ -9,7 +9,9 @@ import * as selection from "./selection.js";
 const { vendor, units } = document.body.dataset;
 const MARGIN = 60;
 const NAME_MARGIN = 110; // names stand at the right of their places
-const DRIVEN_HOURS = 3;
+const DRIVEN_HOURS = 1;
+const DRIVEN_VEHICLES = 20;
+const DRIVEN_AGAIN_MS = 10 * 60 * 1000;
 const WORLD = [[-170, -55], [170, 72]];
 
 function stylesheet() {
@@ -59,6 +61,7 @@ async function showFleet(library, map) {
   if (!fleet.all().length) await fleet.load();
   places();
   fitAll();
+  followUntilTouched(map, () => positions().length, () => fitAll({ duration: 400 }));
   document.getElementById("board").addEventListener("htmx:afterSwap", places);
   map.addControl(new FitControl(() => fitAll({ duration: 400 })), "top-right");
   new Markers(map, library.Marker, (code) => selection.select(board.tripOfVehicle(code), code, "map"));
@@ -71,14 +74,27 @@ async function showFleet(library, map) {
     if (from === "board" && vehicle?.position) comeToSee(map, [vehicle.position.lon, vehicle.position.lat]);
   });
   showDriven(map);
+  setInterval(() => document.hidden || showDriven(map), DRIVEN_AGAIN_MS);
 }
 
-/** Where vehicles drove in the last hours, as faint lines: the roads that this depot uses. */
+/** Fits again when further vehicles appear, as long as nobody has moved the map by hand. */
+function followUntilTouched(map, count, fitAgain) {
+  let touched = false;
+  let known = count();
+  map.on("movestart", (event) => { touched ||= Boolean(event.originalEvent); });
+  fleet.onChange(() => {
+    const now = count();
+    if (now > known && !touched && !selection.current().vehicle) fitAgain();
+    known = now;
+  });
+}
+
+/** Where vehicles drove in the last hour, as faint lines: the roads that this depot uses. */
 async function showDriven(map) {
   const start = new Date(Date.now() - DRIVEN_HOURS * 3600e3).toISOString();
   const lines = [];
-  for (const vehicle of fleet.all().filter(({ position }) => position).slice(0, 60)) {
-    const line = await trailLine(`/api/v1/vehicles/${encodeURIComponent(vehicle.code)}/trail?start=${start}`);
+  for (const vehicle of fleet.all().filter(({ position }) => position).slice(0, DRIVEN_VEHICLES)) {
+    const line = await trailLine(`/api/v1/vehicles/${encodeURIComponent(vehicle.code)}/trail?points=false&every_s=20&start=${start}`);
     if (line.length > 1) lines.push(line);
   }
   basemap.setLines(map, "driven", lines);
@@ -103,24 +119,30 @@ class Trail {
     this.code = null;
     this.asked = 0;
     fleet.onChange((vehicle) => {
-      if (vehicle.code !== this.code || !vehicle.position || !this.line.length) return;
+      if (vehicle.code !== this.code || !vehicle.position) return;
       const place = [vehicle.position.lon, vehicle.position.lat];
       const last = this.line.at(-1);
-      if (last[0] === place[0] && last[1] === place[1]) return;
+      if (last && last[0] === place[0] && last[1] === place[1]) return;
       this.line.push(place);
-      basemap.setLines(this.map, "trail", [this.line]);
+      this.draw();
     });
   }
 
   async show({ trip, vehicle }) {
     const asked = ++this.asked;
+    this.line = [];
+    this.code = null;
     const running = vehicle && fleet.find(vehicle)?.trip;
-    this.code = vehicle && (!trip || String(running?.id) === trip) ? vehicle : null;
     const path = trip ? `trips/${trip}` : vehicle && `vehicles/${encodeURIComponent(vehicle)}`;
-    const line = path ? await trailLine(`/api/v1/${path}/trail`) : [];
+    const line = path ? await trailLine(`/api/v1/${path}/trail?points=false&every_s=2`) : [];
     if (asked !== this.asked) return; // something else was selected meanwhile
     this.line = line;
-    basemap.setLines(this.map, "trail", line.length > 1 ? [line] : []);
+    this.code = vehicle && (!trip || String(running?.id) === trip) ? vehicle : null; // it grows from here on
+    this.draw();
+  }
+
+  draw() {
+    basemap.setLines(this.map, "trail", this.line.length > 1 ? [this.line] : []);
   }
 }
 

@@ -31,7 +31,7 @@ function show({ vehicle: code }) {
   word.dataset.state = state;
   const at = vehicle.position && new Date(vehicle.position.at);
   const facts = [
-    ["Driver", vehicle.driver_name ?? vehicle.driver ?? "nobody on a trip"],
+    ["Driver", vehicle.driver_name ?? vehicle.driver ?? "nobody under way"],
     ["Trip", vehicle.trip ? vehicle.trip.ref ?? `#${vehicle.trip.id}` : "none under way", vehicle.trip && `/trips/${vehicle.trip.id}`],
     ["Speed", speed(vehicle.position?.speed_kmh)],
     ["Position", at ? ago(at) : "never", null, at ? exact(at) : ""],

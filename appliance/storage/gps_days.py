@@ -1,0 +1,108 @@
+"""The day files of fixes as files: finding, making, opening, setting aside and deleting them."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import date
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from appliance.storage.db import connect, write_tx
+from appliance.storage.gps_rows import DAY_SCHEMA
+from appliance.storage.migrations import statements
+
+Stamp = tuple[tuple[int, int], ...]
+
+
+def path(folder: Path, day: date) -> Path:
+    return folder / f"{day.isoformat()}.db"
+
+
+def listed(folder: Path) -> list[date]:
+    """The days that have a file, oldest first."""
+    return sorted(date.fromisoformat(file.stem) for file in folder.glob("????-??-??.db"))
+
+
+def open_to_write(folder: Path, day: date) -> Database:
+    """Opens a day's file, made first where there is none. A new file appears with its tables or not at all, so that
+    neither a reader nor the start after a crash ever meets half of one."""
+    file = path(folder, day)
+    if not file.exists():
+        _make(file)
+    return connect(file)
+
+
+@contextmanager
+def reading(folder: Path, day: date) -> Iterator[sqlite3.Connection]:
+    """A connection that reads only. The file is opened for writing all the same: a connection that SQLite knows to be
+    read-only must leave its -wal and -shm files behind."""
+    uri = f"{path(folder, day).absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True, timeout=5, check_same_thread=False)) as conn:
+        conn.execute("PRAGMA query_only=ON")
+        yield conn
+
+
+def is_gone(folder: Path, day: date, error: sqlite3.Error) -> bool:
+    """Whether the file could not be read because retention has deleted it meanwhile."""
+    return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CANTOPEN and not path(folder, day).exists()
+
+
+def is_damaged(error: sqlite3.Error) -> bool:
+    """Whether the file's content is broken; not whether the disk, the memory or a lock is in the way."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def set_aside(folder: Path, day: date) -> Path:
+    """Renames a damaged file, so that the day can go on in a new one. It is kept for as long as the day would be."""
+    file = path(folder, day)
+    number = 1
+    while (aside := file.with_name(f"{file.name}.damaged-{number}")).exists():
+        number += 1
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            Path(f"{file}{suffix}").rename(f"{aside}{suffix}")
+    file.rename(aside)
+    _sync(folder)
+    return aside
+
+
+def delete(folder: Path, day: date) -> None:
+    """Deletes the day's file with all that belongs to it."""
+    for file in folder.glob(f"{day.isoformat()}.db*"):
+        file.unlink(missing_ok=True)
+
+
+def stamp(folder: Path, day: date) -> Stamp:
+    """Differs from the last one when the day's file may have changed, whichever way the clock went meanwhile."""
+    found = []
+    for suffix in ("", "-wal"):
+        with suppress(FileNotFoundError):
+            status = os.stat(f"{path(folder, day)}{suffix}")
+            found.append((status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+def _make(file: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".new-day-") as name:
+        draft = Path(name) / file.name
+        db = connect(draft)
+        with write_tx(db) as tx:
+            for statement in statements(DAY_SCHEMA):
+                tx.conn.execute(statement)
+        db.conn.close()  # writes the whole file and removes its WAL
+        with suppress(FileExistsError):  # another process was quicker
+            os.link(draft, file)
+    _sync(file.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,95 @@
+"""When a schedule entry runs next, also on the nights when the clocks change."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.errors import InputError
+from tasks.timetable import Crontab, after_crontab, after_interval
+
+LONDON, HOWE = ZoneInfo("Europe/London"), ZoneInfo("Australia/Lord_Howe")
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def runs(text: str, zone: ZoneInfo, start: datetime, count: int) -> list[str]:
+    """The next runs after `start`, as local times with their offset."""
+    found, at = [], start
+    for _ in range(count):
+        at = after_crontab(Crontab.parse(text), zone, at)
+        found.append(at.astimezone(zone).isoformat(timespec="minutes"))
+    return found
+
+
+def test_a_local_time_that_does_not_exist_runs_at_the_end_of_the_gap() -> None:
+    """01:30 in London on 2026-03-29: the clock goes from 01:00 to 02:00."""
+    assert runs("30 1 * * *", LONDON, datetime(2026, 3, 28, 12, tzinfo=UTC), 2) == [
+        "2026-03-29T02:00+01:00",
+        "2026-03-30T01:30+01:00",
+    ]
+
+
+def test_a_local_time_that_comes_twice_runs_once_the_first_time() -> None:
+    """01:30 in London on 2026-10-25: the clock goes from 02:00 back to 01:00."""
+    assert runs("30 1 * * *", LONDON, datetime(2026, 10, 24, 12, tzinfo=UTC), 2) == [
+        "2026-10-25T01:30+01:00",
+        "2026-10-26T01:30+00:00",
+    ]
+
+
+def test_a_gap_of_half_an_hour_is_known_too() -> None:
+    """02:10 on Lord Howe Island on 2026-10-04: the clock goes from 02:00 to 02:30."""
+    assert runs("10 2 * * *", HOWE, datetime(2026, 10, 3, 0, tzinfo=UTC), 1) == ["2026-10-04T02:30+11:00"]
+
+
+def test_every_twenty_minutes_in_a_gap_is_not_run_several_times_at_its_end() -> None:
+    """01:00, 01:20 and 01:40 all fall into the gap: one run at its end."""
+    assert runs("*/20 1 * * *", LONDON, datetime(2026, 3, 28, 12, tzinfo=UTC), 2) == [
+        "2026-03-29T02:00+01:00",
+        "2026-03-30T01:00+01:00",
+    ]
+
+
+@given(
+    start=st.datetimes(datetime(2025, 1, 1), datetime(2030, 1, 1)),  # noqa: DTZ001  made aware below
+    hour=st.integers(0, 23),
+    minute=st.integers(0, 59),
+    zone=st.sampled_from([LONDON, HOWE, ZoneInfo("UTC"), ZoneInfo("America/New_York")]),
+)
+def test_a_daily_entry_runs_once_each_day(start: datetime, hour: int, minute: int, zone: ZoneInfo) -> None:
+    """Whatever the zone does: 400 runs fall on 400 consecutive local days."""
+    crontab, at = Crontab.parse(f"{minute} {hour} * * *"), start.replace(tzinfo=UTC)
+    first = after_crontab(crontab, zone, at)
+    second = after_crontab(crontab, zone, first)
+    assert first > at
+    assert timedelta(hours=22) <= second - first <= timedelta(hours=26)
+    assert second.astimezone(zone).date() == first.astimezone(zone).date() + timedelta(days=1)
+
+
+@pytest.mark.parametrize("text", ["", "* * * *", "60 * * * *", "a * * * *", "* 24 * * *", "* * 0 * *"])
+def test_a_bad_crontab_is_refused_with_the_field_named(text: str) -> None:
+    """One line that quotes what was given."""
+    with pytest.raises(InputError, match="crontab"):
+        Crontab.parse(text)
+
+
+def test_a_date_that_never_comes_is_refused() -> None:
+    """31 February."""
+    with pytest.raises(InputError, match="never"):
+        after_crontab(Crontab.parse("0 0 31 2 *"), LONDON, NOW)
+
+
+def test_an_interval_keeps_its_grid_and_does_not_drift() -> None:
+    """Run 0.4 s late, the next run is a whole interval after the plan."""
+    late = NOW + timedelta(seconds=0.4)
+    assert after_interval(NOW, 300, late) == NOW + timedelta(seconds=300)
+
+
+@pytest.mark.parametrize("step", [timedelta(days=3), timedelta(days=-3)], ids=["box was off", "clock went back"])
+def test_an_interval_starts_afresh_after_a_step(step: timedelta) -> None:
+    """Never more than one interval away from now, in either direction."""
+    assert after_interval(NOW, 300, NOW + step) == NOW + step + timedelta(seconds=300)
