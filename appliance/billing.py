@@ -12,12 +12,8 @@ from appliance.domain.fare import Blocked, Line
 from appliance.domain.trip import LevelOfService, State
 from appliance.errors import NotFound, Transient
 from appliance.events import Event
-from appliance.storage import invoices, payers, people, times, trips
+from appliance.storage import audit, invoices, payers, people, times, trips
 from appliance.storage.db import Row, Tx
-
-
-def ask_for_invoice(tx: Tx, trip_id: int, now: datetime) -> jobs.Ask:
-    return jobs.enqueue(tx, "billing.tasks.generate_invoice", now=now, key=f"invoice:{trip_id}", trip_id=trip_id)
 
 
 def answer(found: Row) -> dict[str, Any]:
@@ -47,7 +43,8 @@ def generate(
         raise Transient(
             "the clock is not trusted", subject=f"trip {trip_id}", hint="invoices wait for the time service"
         )
-    priced = _price(tx, trip, settings)
+    held = settings.billing.release == "review" and trip["released_at"] is None
+    priced = Blocked.not_released if held else _price(tx, trip, settings)
     if isinstance(priced, Blocked):
         trips.note_unbilled(tx, trip_id, priced.value)
         return {"blocked": priced.value}, [], []
@@ -84,8 +81,24 @@ def adjust(tx: Tx, trip_id: int, settings: Settings, now: datetime) -> bool:
     if live is None or trip is None:
         return False
     priced = _price(tx, trip, settings)
-    if not isinstance(priced, Blocked) and fare.total_cents(priced) != live["total_cents"]:
+    if isinstance(priced, Blocked):
+        return True
+    if fare.total_cents(priced) != live["total_cents"]:
         invoices.raise_adjustment(tx, live["id"], live["distance_m"] or 0.0, trip["distance_m"] or 0.0, now)
+    else:
+        invoices.drop_adjustment(tx, live["id"], now)  # a later measure has brought the old price back
+    return True
+
+
+def release(tx: Tx, trip_id: int, who: str, now: datetime) -> bool:
+    """A person releases a trip for billing (`billing.release = review`); False where it was released before."""
+    trip = trips.get(tx, trip_id)
+    if trip is None:
+        raise NotFound("no such trip", subject=f"trip {trip_id}")
+    if trip["released_at"]:
+        return False
+    trips.change(tx, trip_id, now, released_at=times.text(now))
+    audit.record(tx, who, "release", "trip", trip["uid"], now)
     return True
 
 

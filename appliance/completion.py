@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlite_utils import Database
 
-from appliance import billing, jobs
+from appliance import billing, dispatch, jobs
 from appliance.config import Settings
 from appliance.domain import trail
 from appliance.domain.fix import Limits
@@ -60,7 +60,7 @@ def window(trip: Row) -> tuple[datetime, datetime]:
 
 
 def close(tx: Tx, trip_id: int, measured: Trail, settings: Settings, now: datetime) -> Closed:
-    """Writes the measured trail to the trip and asks for its invoice, at once or after review. A trip that is
+    """Writes the measured trail to the trip and asks for its invoice. A trip that is
     invoiced already gets an adjustment for a person to accept, where the price would be another. One that was reopened
     since it was measured is left alone; one without two fixes has no distance, which is not a distance of 0."""
     found = trips.get(tx, trip_id)
@@ -77,10 +77,6 @@ def close(tx: Tx, trip_id: int, measured: Trail, settings: Settings, now: dateti
         completeness=measured.completeness,
         trail_closed_at=times.text(now),
     )
-    asks = []
-    if not billing.adjust(tx, trip_id, settings, now):
-        if settings.billing.release == "immediate":
-            asks.append(billing.ask_for_invoice(tx, trip_id, now))
-        else:
-            trips.note_unbilled(tx, trip_id, "not_released")
+    invoiced = billing.adjust(tx, trip_id, settings, now)
+    asks = [] if invoiced else [dispatch.ask_for_invoice(tx, trip_id, now=now)]
     return Closed(asks, [Event("trip", str(trip_id), {"id": trip_id, "state": State.completed.value})])

@@ -153,7 +153,11 @@ def apply(
     trips.change(tx, trip_id, now, state=after.value, **columns)
     asks = []
     if event is Event.completed:
-        asks.append(ask_to_close(tx, trip_id, now=now, delay_s=settle_s))
+        # A driver's clock may run ahead: the settling time begins when the box has reached the stamped time, too.
+        ahead_s = max(0.0, (at - now).total_seconds())
+        asks.append(ask_to_close(tx, trip_id, now=now, delay_s=settle_s + ahead_s))
+    if event is Event.no_show:
+        asks.append(ask_for_invoice(tx, trip_id, now=now))
     live = [LiveEvent("trip", str(trip_id), {"id": trip_id, "state": after.value})]
     if event is Event.assign and columns["driver_id"]:
         asks.append(
@@ -180,6 +184,11 @@ def ask_to_close(tx: Tx, trip_id: int, *, now: datetime, delay_s: float) -> jobs
         key=f"completion:{trip_id}",
         trip_id=trip_id,
     )
+
+
+def ask_for_invoice(tx: Tx, trip_id: int, *, now: datetime) -> jobs.Ask:
+    """Asks for the trip's invoice: one job waits at a time, however often it is asked for."""
+    return jobs.enqueue(tx, "billing.tasks.generate_invoice", now=now, key=f"invoice:{trip_id}", trip_id=trip_id)
 
 
 def _columns(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from sqlite_utils import Database
 from appliance import config, dispatch
 from appliance.config import Settings
 from appliance.dispatch import NewTrip, Outcome
-from appliance.domain.fare import Rate
+from appliance.domain.fare import Line, Rate
 from appliance.domain.fix import Fix
 from appliance.domain.trip import Event, LevelOfService
 from appliance.servers import accounts, mosquitto
-from appliance.storage import devices, payers, people, vehicles
+from appliance.storage import devices, invoices, payers, people, vehicles
 from appliance.storage.db import Tx, value, write_tx
 from appliance.storage.gps import Arrival
 from appliance.storage.migrations import migrate
@@ -126,6 +127,20 @@ def ride(tx: Tx, trip_id: int, start: datetime, end: datetime, **more: Any) -> O
     outcome = say(tx, trip_id, Event.completed, end, **more)
     assert outcome.accepted, outcome.reason
     return outcome
+
+
+def issue(tx: Tx, cast: Cast, trip_id: int, **more: Any) -> int:
+    """An invoice of 18.00 with its tax, whatever the trip."""
+    number = invoices.next_number(tx, "LIV", 2026)
+    issued = date(2026, 1, 26)
+    lines = [
+        Line("base", "Base fare", Decimal(1), "", 1500, 1500),
+        Line("tax", "Tax 20 %", Decimal(20), "%", 1500, 300),
+    ]
+    return invoices.add(
+        tx, number=number, trip_id=trip_id, payer_id=cast.payer, lines=lines, issued=issued, due=issued,
+        currency="GBP", distance_m=1000.0, document={"number": number}, now=NOON, **more,
+    )  # fmt: skip
 
 
 def eastward(start: datetime, count: int, step_s: float = 10.0, metres: float = 100.0) -> list[Fix]:

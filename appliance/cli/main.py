@@ -24,7 +24,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trip": ("appliance.cli.trip:trip", "Import trips."),
     "fixes": ("appliance.cli.fixes:fixes", "Count fixes and look at rejected ones."),
     "replay": ("mqtt_bridge.cli:replay", "Publish a recording as its vehicles."),
-    "simulate": ("mqtt_bridge.cli:simulate", "Publish made-up fixes of many vehicles."),
     "jobs": ("appliance.cli.jobs:jobs", "List, show, retry and discard jobs."),
     "schedule": ("appliance.cli.schedule:schedule", "List, change, pause and run what is scheduled."),
     "celery": ("tasks.command:celery", "Celery's own commands, against this box."),

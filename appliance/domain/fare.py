@@ -34,6 +34,7 @@ class Blocked(StrEnum):
     issuer_incomplete = auto()
     clock_untrusted = auto()
     not_finished = auto()
+    not_released = auto()
 
 
 @dataclass(frozen=True, slots=True)

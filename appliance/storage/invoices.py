@@ -138,6 +138,15 @@ def raise_adjustment(tx: Tx, id: int, old_m: float, new_m: float, now: datetime)
     )
 
 
+def drop_adjustment(tx: Tx, id: int, now: datetime) -> None:
+    """Dismisses the open adjustment of an invoice, if there is one: there is nothing to adjust any more."""
+    tx.conn.execute(
+        "UPDATE adjustments SET state = 'dismissed', decided_by = 'system', decided_at = ?"
+        " WHERE invoice_id = ? AND state = 'open'",
+        (times.text(now), id),
+    )
+
+
 def _log(tx: Tx, id: int, kind: str, now: datetime) -> None:
     found = row(
         tx,

@@ -84,7 +84,17 @@ def finish(tx: Tx, id: str, attempt: int, result: Any, now: datetime) -> bool:
 
 
 def wait(tx: Tx, id: str, attempt: int, due_at: datetime, error: str, *, failures: int) -> bool:
-    """Puts the attempt's job back, to be tried again at `due_at`."""
+    """Puts the attempt's job back, to be tried again at `due_at`. Where another job of its key was asked for while it
+    ran, that one will do the same, and this one is discarded. False: the attempt is not the current one any more."""
+    rival = value(
+        tx,
+        "SELECT other.id FROM jobs JOIN jobs AS other ON other.key = jobs.key AND other.state IN ('pending', 'waiting')"
+        " WHERE jobs.id = ?",
+        id,
+    )
+    if rival is not None:
+        error = f"{error}; job {rival} does the same"
+        return _move(tx, id, attempt, state="discarded", finished_at=times.text(due_at), error=error, failures=failures)
     return _move(tx, id, attempt, state="waiting", due_at=times.text(due_at), error=error, failures=failures)
 
 

@@ -364,6 +364,16 @@ def test_devices_of_the_database_are_known_from_the_start_and_after_a_refresh(
     wait_for(lambda: connect(second).connected)
 
 
+def test_a_broker_that_is_just_starting_can_be_told_already(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the writing of its files and the first line of mosquitto nobody else would know its process."""
+    monkeypatch.chdir(settings.paths.data_dir)
+    monkeypatch.setattr(native, "become", lambda *_: None)
+    mosquitto.main(settings)
+    assert (settings.paths.run_dir / "mosquitto.pid").read_text() == str(os.getpid())
+
+
 def test_the_own_passwords_are_private_and_made_once(settings: Settings) -> None:
     before = mosquitto.own_password(settings.paths, "bridge")
     mosquitto.make_secrets(settings.paths)
