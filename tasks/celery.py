@@ -13,8 +13,14 @@ from kombu import Exchange, Queue
 from appliance import config
 from appliance.jobs import QUEUES
 from appliance.sender import celery_basics, redis_url
+from tasks.control import BoxControl  # registers the box's remote control commands, too
 
-app = Celery("tasks", include=["tasks.trips", "tasks.billing", "tasks.users"])
+app = Celery(
+    "tasks",
+    include=["tasks.trips", "tasks.billing", "tasks.users"],
+    amqp="tasks.broker:BoxAmqp",
+    control=BoxControl,
+)
 
 TIME_LIMIT_S = 30 * 60
 SOFT_TIME_LIMIT_S = 28 * 60

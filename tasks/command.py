@@ -7,6 +7,11 @@ import sys
 import click
 from celery.bin.celery import celery as celery_command
 
+from tasks import plugin
+
+if "revoke" not in celery_command.commands:  # the packaged program has no entry points
+    celery_command.add_command(plugin.revoke)
+
 
 @click.command(
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []},

@@ -11,13 +11,14 @@ from appliance.storage.db import write_tx
 from tasks.box import box
 from tasks.celery import app
 from tasks.durable import Durable, finishing
+from tasks.ephemeral import Ephemeral
 
 TIMEOUT = timedelta(hours=6)
 
 _log = log.get(__name__)
 
 
-@app.task(name="trips.tasks.broadcast_gps_update")
+@app.task(base=Ephemeral, name="trips.tasks.broadcast_gps_update")
 def broadcast_gps_update(
     trip_id: int, latitude: float, longitude: float, speed: float | None = None, heading: float | None = None
 ) -> str:
@@ -27,7 +28,7 @@ def broadcast_gps_update(
     return f"GPS update broadcast for trip {trip_id}"
 
 
-@app.task(name="trips.tasks.broadcast_trip_status")
+@app.task(base=Ephemeral, name="trips.tasks.broadcast_trip_status")
 def broadcast_trip_status(trip_id: int, status: str, message: str = "") -> str:
     """Pushes a status to everybody who tracks the trip: the web channel and `depot/v1/trips/<id>/status`."""
     data = {"trip_id": trip_id, "status": status, "message": message}

@@ -77,6 +77,20 @@ def environ(settings: Settings) -> dict[str, str]:
     }
 
 
+class SetClock:
+    """The box's clock in this process: it stands until it is moved."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def move(self, seconds: float) -> datetime:
+        self.at += timedelta(seconds=seconds)
+        return self.at
+
+
 @dataclass(frozen=True)
 class Cast:
     """Who plays: ids of the rows."""

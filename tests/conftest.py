@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,22 +15,8 @@ from appliance.config import Settings
 from appliance.storage.db import open_depot
 from appliance.storage.gps import Store, Writer
 from tests import cast as play
-from tests.cast import NOON, Cast
+from tests.cast import NOON, Cast, SetClock
 from tests.servers import Redis, running_redis
-
-
-class SetClock:
-    """The box's clock in this process: it stands until it is moved."""
-
-    def __init__(self, at: datetime) -> None:
-        self.at = at
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def move(self, seconds: float) -> datetime:
-        self.at += timedelta(seconds=seconds)
-        return self.at
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fixes": ("appliance.cli.fixes:fixes", "Count fixes and look at rejected ones."),
     "replay": ("mqtt_bridge.cli:replay", "Publish a recording as its vehicles."),
     "jobs": ("appliance.cli.jobs:jobs", "List, show, retry and discard jobs."),
+    "queues": ("appliance.cli.queues:queues", "List, pause and resume the queues of jobs."),
     "schedule": ("appliance.cli.schedule:schedule", "List, change, pause and run what is scheduled."),
     "celery": ("tasks.command:celery", "Celery's own commands, against this box."),
     "version": ("appliance.cli.version:version", "Show the version."),

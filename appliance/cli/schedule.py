@@ -6,16 +6,20 @@ import json
 
 import click
 
+from appliance import clock, jobs, timetable
 from appliance.cli.depot import opened
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
+from appliance.errors import NotFound
+from appliance.sender import Sender
 from appliance.storage import schedules
+from appliance.storage.db import write_tx
 
 
 @click.group()
 def schedule() -> None:
-    """List what is scheduled."""
+    """List and change what runs by itself."""
 
 
 @schedule.command("list")
@@ -32,7 +36,7 @@ def list_(settings: Settings, as_json: bool) -> None:
             {
                 "name": one["name"],
                 "task": one["task"],
-                "when": rhythm(one["every_s"], one["crontab"], one["zone"]),
+                "when": rhythm(one["every_s"], one["crontab"], one["zone"] or settings.depot.timezone),
                 "enabled": "yes" if one["enabled"] else "paused",
                 "last_run": local(one["last_run_at"], settings.zone),
                 "next_run": local(one["next_run_at"], settings.zone),
@@ -40,6 +44,63 @@ def list_(settings: Settings, as_json: bool) -> None:
             for one in found
         ]
     print_list(items, as_json=as_json, empty="nothing is scheduled")
+
+
+@schedule.command("set")
+@click.argument("name")
+@click.option("--task", help="Wire name of the task; needed for a new entry.")
+@click.option("--every", "every_s", type=click.FloatRange(min=1), help="Interval, seconds.")
+@click.option("--crontab", help="Minute, hour, day of month, month, day of week: '0 2 * * *'.")
+@click.option("--zone", help="IANA time zone of the crontab; else the depot's.")
+@click.option("--arguments", help="The task's arguments, a JSON object.")
+@with_settings
+def set_(
+    settings: Settings,
+    name: str,
+    task: str | None,
+    every_s: float | None,
+    crontab: str | None,
+    zone: str | None,
+    arguments: str | None,
+) -> None:
+    """Add an entry, or change the one of that NAME. It takes effect at once."""
+    with opened(settings) as db:
+        timetable.change(
+            db,
+            name,
+            task=task,
+            every_s=every_s,
+            crontab=crontab,
+            zone=zone,
+            arguments=arguments,
+            now=clock.now(),
+        )
+
+
+@schedule.command()
+@click.argument("name")
+@click.option("--off", is_flag=True, help="Let it go on.")
+@with_settings
+def pause(settings: Settings, name: str, off: bool) -> None:
+    """Pause the entry NAME, or (--off) let it go on."""
+    with opened(settings) as db, write_tx(db) as tx:
+        if not schedules.enable(tx, name, off):
+            raise NotFound("no such schedule entry", subject=name, hint="depotbox schedule list")
+
+
+@schedule.command()
+@click.argument("name")
+@with_settings
+def run(settings: Settings, name: str) -> None:
+    """Run the entry NAME now, besides its times."""
+    with opened(settings) as db:
+        with write_tx(db) as tx:
+            entry = schedules.get(tx, name)
+            if entry is None:
+                raise NotFound("no such schedule entry", subject=name, hint="depotbox schedule list")
+            ask = jobs.enqueue(tx, entry["task"], now=clock.now(), **json.loads(entry["arguments"]))
+        Sender(settings).send([ask])
+    click.echo(ask.id)
 
 
 def rhythm(every_s: float | None, crontab: str | None, zone: str) -> str:

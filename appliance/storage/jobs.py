@@ -63,14 +63,16 @@ def arguments(found: Row) -> dict[str, Any]:
 
 
 def claim(tx: Tx, id: str, worker: str, now: datetime) -> Row | None:
-    """Takes a job that is due for this worker and returns its row; None where there is nothing to take.
+    """Takes a job that is due for this worker and returns its row; None where there is nothing to take, or where its
+    queue is paused.
 
     A job that was due when its message was sent stays due: the clock may have stepped back since.
     """
     return row(
         tx,
         "UPDATE jobs SET state = 'running', attempts = attempts + 1, worker = ?, claimed_at = ?"
-        " WHERE id = ? AND state IN ('pending', 'waiting') AND (due_at <= ? OR sent_at >= due_at) RETURNING *",
+        " WHERE id = ? AND state IN ('pending', 'waiting') AND (due_at <= ? OR sent_at >= due_at)"
+        " AND queue NOT IN (SELECT queue FROM queue_pauses) RETURNING *",
         worker,
         times.text(now),
         id,
@@ -113,16 +115,16 @@ def fail(tx: Tx, id: str, attempt: int, error: str, traceback: str, now: datetim
 
 
 def unfinished(db: Database, now: datetime, limit: int = 500) -> list[Row]:
-    """Jobs that are due and not claimed, for the sweeper to judge which to send again: of each queue at most `limit`,
-    first those that were not sent since they came due, then those that were sent longest ago. `open` is how many the
-    queue has in all."""
+    """Jobs that are due and not claimed, for the sweeper to judge which to send again. Of each queue that is not paused
+    at most `limit`, first those that were not sent since they came due, then those that were sent longest ago. `open`
+    is how many the queue has in all."""
     return rows(
         db,
         "SELECT id, name, queue, due_at, sent_at, sends, open FROM (SELECT *,"
         " count(*) OVER (PARTITION BY queue) AS open,"
         " row_number() OVER (PARTITION BY queue ORDER BY sent_at >= due_at, sent_at, due_at) AS place FROM jobs"
-        " WHERE state IN ('pending', 'waiting') AND (due_at <= ? OR sent_at >= due_at))"
-        " WHERE place <= ? ORDER BY queue, place",
+        " WHERE state IN ('pending', 'waiting') AND (due_at <= ? OR sent_at >= due_at)"
+        " AND queue NOT IN (SELECT queue FROM queue_pauses)) WHERE place <= ? ORDER BY queue, place",
         times.text(now),
         limit,
     )
@@ -131,6 +133,17 @@ def unfinished(db: Database, now: datetime, limit: int = 500) -> list[Row]:
 def mark_sent(tx: Tx, ids: Sequence[str], now: datetime) -> None:
     tx.conn.executemany(
         "UPDATE jobs SET sent_at = ?, sends = sends + 1 WHERE id = ?", [(times.text(now), id) for id in ids]
+    )
+
+
+def shift(tx: Tx, expected: datetime, now: datetime) -> None:
+    """The clock shows `now` where it should show `expected`: what waits still has as long to wait, what was due is
+    due, and all of it counts as not sent, so that the sweeper sends it."""
+    old, new = times.text(expected), times.text(now)
+    tx.conn.execute(
+        "UPDATE jobs SET sent_at = NULL, due_at = CASE WHEN due_at > ? THEN strftime(?, due_at, ?)"
+        " WHEN due_at > ? THEN ? ELSE due_at END WHERE state IN ('pending', 'waiting')",
+        (old, times.SQL_FORMAT, times.modifier(now - expected), new, new),
     )
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
 from appliance.storage import times
 from appliance.storage.db import Row, Tx, row, rows
 
+# (name, task, seconds, crontab); a crontab is in the depot's zone unless its entry names another.
 _DEFAULTS = (
-    ("cleanup-old-gps-data", "trips.tasks.cleanup_old_gps_data", 3600.0),
-    ("check-trip-timeouts", "trips.tasks.check_trip_timeouts", 300.0),
+    ("cleanup-old-gps-data", "trips.tasks.cleanup_old_gps_data", 3600.0, None),
+    ("check-trip-timeouts", "trips.tasks.check_trip_timeouts", 300.0, None),
+    ("process-overdue-invoices", "billing.tasks.process_overdue_invoices", None, "0 2 * * *"),
 )
 
 
 def ensure_defaults(tx: Tx) -> None:
     """Adds the box's own entries where they are missing; edited ones stay as they are."""
-    tx.conn.executemany("INSERT OR IGNORE INTO schedules (name, task, every_s) VALUES (?, ?, ?)", _DEFAULTS)
+    tx.conn.executemany("INSERT OR IGNORE INTO schedules (name, task, every_s, crontab) VALUES (?, ?, ?, ?)", _DEFAULTS)
 
 
 def listed(db: Database) -> list[Row]:
@@ -32,11 +34,40 @@ def plan(tx: Tx, name: str, next_run_at: datetime) -> None:
     tx.conn.execute("UPDATE schedules SET next_run_at = ? WHERE name = ?", (times.text(next_run_at), name))
 
 
-def take(tx: Tx, name: str, expected: str, now: datetime, next_run_at: datetime) -> bool:
-    """Moves a due entry on. False where another beat has taken it: the entry then ran there."""
+def take(tx: Tx, name: str, expected: str, now: datetime, next_run_at: datetime, missed: int) -> bool:
+    """Moves a due entry on, and counts the runs that passed meanwhile. False where another beat has taken it: the
+    entry then ran there."""
     cursor = tx.conn.execute(
-        "UPDATE schedules SET last_run_at = ?, next_run_at = ? WHERE name = ? AND next_run_at = ? AND enabled = 1",
-        (times.text(now), times.text(next_run_at), name, expected),
+        "UPDATE schedules SET last_run_at = ?, next_run_at = ?, missed = missed + ?"
+        " WHERE name = ? AND next_run_at = ? AND enabled = 1",
+        (times.text(now), times.text(next_run_at), missed, name, expected),
+    )
+    return cursor.rowcount == 1
+
+
+def shift(tx: Tx, by: timedelta) -> None:
+    """The clock has stepped: what runs at an interval still has as long to wait as before."""
+    tx.conn.execute(
+        "UPDATE schedules SET next_run_at = strftime(?, next_run_at, ?)"
+        " WHERE every_s IS NOT NULL AND next_run_at IS NOT NULL",
+        (times.SQL_FORMAT, times.modifier(by)),
+    )
+
+
+def put(tx: Tx, name: str, task: str, arguments: str, every_s: float | None, crontab: str | None, zone: str) -> None:
+    """Adds an entry or changes the one of that name; it is planned anew, and keeps whether it is paused."""
+    tx.conn.execute(
+        "INSERT INTO schedules (name, task, arguments, every_s, crontab, zone) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET task = excluded.task, arguments = excluded.arguments, every_s = excluded.every_s,"
+        " crontab = excluded.crontab, zone = excluded.zone, next_run_at = NULL",
+        (name, task, arguments, every_s, crontab, zone),
+    )
+
+
+def enable(tx: Tx, name: str, enabled: bool) -> bool:
+    """Pauses an entry or lets it go on, planned anew. False where there is none."""
+    cursor = tx.conn.execute(
+        "UPDATE schedules SET enabled = ?, next_run_at = NULL WHERE name = ?", (int(enabled), name)
     )
     return cursor.rowcount == 1
 

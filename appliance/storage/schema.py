@@ -181,6 +181,10 @@ CREATE TABLE schedules (
   last_run_at TEXT, next_run_at TEXT, missed INTEGER NOT NULL DEFAULT 0, CHECK ((every_s IS NULL) <> (crontab IS NULL))
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE queue_pauses (
+  queue TEXT PRIMARY KEY, paused_at TEXT NOT NULL, paused_by TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- How far the changes of each GPS day file have been worked through.
 CREATE TABLE gps_watermarks (day TEXT PRIMARY KEY, change_id INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 import pytest
 from sqlite_utils import Database
 
@@ -148,15 +147,6 @@ def test_a_trip_without_a_tracker_has_no_distance(close: Close, depot_db: Databa
     assert close(trip)[1]["distance_m"] is None
 
 
-def test_in_review_nothing_is_billed_and_the_reason_stands_on_the_trip(
-    close: Close, depot_db: Database, cast: Cast, trip: int, depot: Settings
-) -> None:
-    review = msgspec.structs.replace(depot, billing=msgspec.structs.replace(depot.billing, release="review"))
-    closed, _found = close(trip, review)
-    assert closed.asks == []
-    assert value(depot_db, "SELECT unbilled_reason FROM trips") == "not_released"
-
-
 def test_a_trip_that_was_reopened_while_it_was_measured_is_left_alone(
     depot_db: Database, cast: Cast, trip: int, gps_store: Store, depot: Settings
 ) -> None:
@@ -215,6 +205,17 @@ class TestLateFixesOfAnInvoicedTrip:
         gps_writer.commit(Batch(between), NOON)
         close(trip)
         assert adjustments(depot_db) == []
+
+    def test_an_adjustment_that_has_lapsed_goes(
+        self, close: Close, depot_db: Database, cast: Cast, trip: int, gps_writer: Writer
+    ) -> None:
+        """A later measure brings the old price back: here the driver corrects the arrival."""
+        self.late(cast, gps_writer, 61)
+        close(trip)
+        with write_tx(depot_db) as tx:
+            trips.change(tx, trip, END, arrived_dropoff_at=times.text(NOON + 5 * MINUTE))
+        close(trip)
+        assert [row["state"] for row in adjustments(depot_db)] == ["dismissed"]
 
     def test_a_tracker_that_was_taken_away_raises_none(
         self, close: Close, depot_db: Database, cast: Cast, trip: int

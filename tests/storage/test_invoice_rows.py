@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from appliance.config import Settings
 from appliance.storage import identity, invoices
 from appliance.storage.db import open_depot, rows, value, write_tx
-from tests.cast import NOON, Cast, issue, new_trip
+from tests.cast import Cast, issue, new_trip
 
 
 def numbers(db: Database) -> list[str]:
