@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from appliance import events, log
 from mqtt_bridge import topics
@@ -21,7 +23,12 @@ class Relay:
     """A thread that listens, and comes back by itself when Redis does. `hint` is called at each assignment event."""
 
     def __init__(self, redis_socket: Path, publish: Callable[[str, bytes], bool], hint: Callable[[], None]) -> None:
-        self._redis = redis.Redis(unix_socket_path=str(redis_socket), db=events.LIVE_DB, socket_timeout=5.0)
+        self._redis = redis.Redis(
+            unix_socket_path=str(redis_socket),
+            db=events.LIVE_DB,
+            socket_timeout=5.0,
+            retry=Retry(NoBackoff(), 0),  # a new connection is a new subscription, with its hint
+        )
         self._publish = publish
         self._hint = hint
         self._stopped = threading.Event()

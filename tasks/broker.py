@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery.app.amqp import AMQP
 from kombu import Connection
+from kombu.connection import ConnectionPool, PooledConnection
 from kombu.transport import redis
 
 from appliance.jobs import QUEUES
@@ -42,12 +43,26 @@ class Transport(BaseTransport):
     Channel = Channel
 
 
-class BoxConnection(Connection):
-    """kombu takes the transport from the URL's scheme; this takes the box's own where that is Redis."""
+class _BoxTransport(Connection):
+    """kombu takes the transport from the URL's scheme; where that is Redis, this puts the box's own in its place."""
 
     def get_transport_cls(self) -> Any:
         found: Any = super().get_transport_cls()
         return Transport if found is redis.Transport else found
+
+
+class _Pooled(_BoxTransport, PooledConnection):
+    pass
+
+
+class _Pool(ConnectionPool):
+    def new(self) -> Connection:
+        return _Pooled(self, **dict(self.connection._info(resolve=False)))  # type: ignore[arg-type]
+
+
+class BoxConnection(_BoxTransport):
+    def Pool(self, limit: int | None = None, **options: Any) -> ConnectionPool:  # noqa: N802  kombu's own name
+        return _Pool(self, limit, **options)
 
 
 class BoxAmqp(AMQP):

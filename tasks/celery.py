@@ -13,11 +13,12 @@ from kombu import Exchange, Queue
 from appliance import config
 from appliance.jobs import QUEUES
 from appliance.sender import celery_basics, redis_url
+from tasks import counting  # noqa: F401  counts in every worker of this app
 from tasks.control import BoxControl  # registers the box's remote control commands, too
 
 app = Celery(
     "tasks",
-    include=["tasks.trips", "tasks.billing", "tasks.users"],
+    include=["tasks.pool", "tasks.trips", "tasks.billing", "tasks.users"],
     amqp="tasks.broker:BoxAmqp",
     control=BoxControl,
 )

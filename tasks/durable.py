@@ -147,8 +147,10 @@ class Durable(BaseTask):
         """The claimed row; made first where the task was called by its name from outside. Raises Ignore where
         another worker has it or it has ended."""
         now = clock.now()
-        with write_tx(parts.db) as tx:
-            if job_rows.get(tx, id) is None:
+        known = job_rows.get(parts.db, id) is not None
+        # A claim that a power cut takes back is a job that was not begun; the effect's own commit is synced.
+        with write_tx(parts.db, synced=not known) as tx:
+            if not known:
                 jobs.enqueue(tx, self.name, now=now, id=id, **self._bind(args, kwargs))
             row = job_rows.claim(tx, id, parts.lock.name, now)
         if row is None:

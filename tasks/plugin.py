@@ -14,6 +14,7 @@ from typing import Any
 import click
 from celery.bin import amqp, beat, call, control, events, multi, purge, result, worker
 from celery.bin.base import CeleryCommand, CeleryOption, handle_preload_options
+from celery.exceptions import CeleryCommandException
 from kombu.exceptions import OperationalError
 
 from appliance import config
@@ -110,9 +111,7 @@ class _ErrorsAsOneLine:
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, DepotError):
-            told = click.ClickException(" ".join(str(error).split()))
-            told.exit_code = error.exit_code
-            raise told from error
+            raise CeleryCommandException(" ".join(str(error).split()), error.exit_code) from error
 
 
 _guard(revoke)
@@ -120,7 +119,7 @@ _guard(worker.worker, _in_the_foreground, _depot_is_there, _own_scheduler)
 _guard(beat.beat, _in_the_foreground, _depot_is_there, _own_scheduler)
 _guard(multi.multi, _no_multi)
 _guard(purge.purge, _depot_is_there, _redis_answers)
-for _command in (call.call, control.control, control.inspect, control.status, events.events, result.result):
-    _guard(_command, _redis_answers)
-for _command in amqp.amqp.commands.values():
-    _guard(_command)
+for _asking in (call.call, control.control, control.inspect, control.status, events.events, result.result):
+    _guard(_asking, _redis_answers)
+for _verb in amqp.amqp.commands.values():
+    _guard(_verb)

@@ -8,6 +8,8 @@ from itertools import groupby
 from pathlib import Path
 
 from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from sqlite_utils import Database
 
 from appliance import dispatch, log, worker_lock
@@ -36,7 +38,11 @@ class Sweeper:
         self._fixes = fixes
         self._locks: Path = settings.paths.worker_locks_dir
         self._queues = Redis(
-            unix_socket_path=str(settings.paths.redis_socket), db=0, socket_timeout=1.0, socket_connect_timeout=1.0
+            unix_socket_path=str(settings.paths.redis_socket),
+            db=0,
+            socket_timeout=1.0,
+            socket_connect_timeout=1.0,
+            retry=Retry(NoBackoff(), 1),  # beat must not wait for what is away
         )
         self._seen: dict[date, Stamp] = {}
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import warnings
 from typing import Any
 
 from celery import signals
 from celery.exceptions import SecurityWarning
 
-from appliance import lifeline, log
+from appliance import log
 from appliance.config import Settings
 from appliance.jobs import Queue
 from appliance.notify import notify
@@ -26,11 +24,6 @@ def main(settings: Settings, queue: Queue) -> None:
     @signals.setup_logging.connect(weak=False)
     def _logging(**_: Any) -> None:
         log.configure(f"worker-{short}", settings.log.level)
-
-    @signals.worker_process_init.connect(weak=False)
-    def _child(**_: Any) -> None:
-        # A pool process must not outlive its worker: its lock is free only once it has gone.
-        lifeline.die_with_parent(os.getppid(), signal.SIGKILL)
 
     @signals.worker_ready.connect(weak=False)
     def _ready(**_: Any) -> None:

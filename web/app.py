@@ -20,7 +20,7 @@ from appliance.events import Publisher
 from appliance.paths import VENDOR_DIR, WEB_DIR
 from appliance.sender import Sender
 from appliance.storage.gps import Store
-from web import pages
+from web import metrics, pages
 from web.api import invoices, live, system, trips, vehicles
 from web.assets import Assets
 from web.hub import Hub
@@ -63,7 +63,7 @@ def create_app(
         ],
     )  # fmt: skip
     return Litestar(
-        route_handlers=[api, system.healthz, assets.handler(), *pages.HANDLERS],
+        route_handlers=[api, system.healthz, *metrics.HANDLERS, assets.handler(), *pages.HANDLERS],
         dependencies={"parts": Provide(lambda: parts, sync_to_thread=False)},
         middleware=[Guard()],
         before_send=[add_headers],

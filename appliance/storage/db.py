@@ -55,14 +55,21 @@ def connect(path: Path) -> Database:
 
 
 @contextmanager
-def write_tx(db: Database) -> Iterator[Tx]:
+def write_tx(db: Database, *, synced: bool = True) -> Iterator[Tx]:
     """The one way to write: takes the write lock first (BEGIN IMMEDIATE), so that a read inside is still true at the
     commit. Commits at the end, rolls back on any exception. Never put a network call inside. Raises Busy when
-    another writer holds the lock for longer than the busy timeout."""
+    another writer holds the lock for longer than the busy timeout.
+
+    When it returns, the change is on disk. Without `synced` it survives the end of any process, and a power cut may
+    take it back, together with nothing that was written before: only for what another change makes durable, or what
+    may as well not have happened (the claim of a job).
+    """
     nested = db.conn.in_transaction
     if nested:
         raise RuntimeError("write_tx inside a transaction of the same connection")
     try:
+        if not synced:
+            db.conn.execute("PRAGMA synchronous=NORMAL")
         _begin(db)  # inside: a time limit that strikes while it waits must not leave the lock taken
         yield Tx(db)
         db.conn.execute("COMMIT")
@@ -70,6 +77,9 @@ def write_tx(db: Database) -> Iterator[Tx]:
         if db.conn.in_transaction:
             db.conn.execute("ROLLBACK")
         raise
+    finally:
+        if not synced:
+            db.conn.execute("PRAGMA synchronous=FULL")
 
 
 def _begin(db: Database) -> None:

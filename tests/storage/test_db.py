@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -166,6 +167,20 @@ def test_a_signal_that_strikes_while_it_waits_does_not_leave_the_lock_taken(db: 
     wait_for(lambda: not db.conn.in_transaction, "the first has let go")
     with write_tx(db) as tx:
         insert(tx, "counts", n=1)
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+def test_after_a_commit_that_is_not_synced_the_next_one_is(db: Database, error: type[Exception] | None) -> None:
+    def level() -> int:
+        return int(value(db, "PRAGMA synchronous"))
+
+    with contextlib.suppress(ValueError), write_tx(db, synced=False) as tx:
+        assert level() == 1
+        insert(tx, "counts", n=1)
+        if error:
+            raise error
+    assert level() == 2
+    assert value(db, "SELECT count(*) FROM counts") == (1 if error else 2)
 
 
 def test_a_savepoint_undoes_its_part_and_the_rest_goes_on(db: Database) -> None:
