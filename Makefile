@@ -8,7 +8,7 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --all
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock screenshots chaos-replay bench-start clean
+.PHONY: help setup run test check lock screenshots chaos-replay chaos-jobs bench-start bench-tasks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,14 @@ lock: setup ## write the locked, hashed requirements anew, after a change of pyp
 screenshots: ## the pages as pictures, into screenshots/
 	@$(SETUP) --with-browser
 	@exec $(BIN)/python -m tests.e2e.screenshots
+
+chaos-jobs: ## 20,000 jobs while workers are killed 200 times and Redis 20 times
+	@$(SETUP)
+	@exec $(BIN)/pytest -s -m chaos tests/chaos
+
+bench-tasks: ## durable jobs against plain Celery tasks, and broadcasts beside a backlog
+	@$(SETUP)
+	@exec $(BIN)/python -m tests.bench.tasks
 
 chaos-replay: ## replay a recorded day while parts of the box are killed
 	@$(SETUP) --with-browser

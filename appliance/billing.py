@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from appliance import clock, jobs
+from appliance import clock, dispatch, jobs
 from appliance.config import Settings
 from appliance.domain import fare, invoice
 from appliance.domain.fare import Blocked, Line
@@ -90,16 +90,17 @@ def adjust(tx: Tx, trip_id: int, settings: Settings, now: datetime) -> bool:
     return True
 
 
-def release(tx: Tx, trip_id: int, who: str, now: datetime) -> bool:
-    """A person releases a trip for billing (`billing.release = review`); False where it was released before."""
+def release(tx: Tx, trip_id: int, who: str, now: datetime) -> jobs.Ask | None:
+    """A person releases a trip for billing (`billing.release = review`), which asks for its invoice. None where it was
+    released before. Raises NotFound."""
     trip = trips.get(tx, trip_id)
     if trip is None:
         raise NotFound("no such trip", subject=f"trip {trip_id}")
     if trip["released_at"]:
-        return False
+        return None
     trips.change(tx, trip_id, now, released_at=times.text(now))
     audit.record(tx, who, "release", "trip", trip["uid"], now)
-    return True
+    return dispatch.ask_for_invoice(tx, trip_id, now=now)
 
 
 def recipient(tx: Tx, payer: Row) -> str | None:

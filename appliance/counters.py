@@ -28,7 +28,7 @@ _BEYOND = "inf"
 
 @dataclass(slots=True)
 class Runtimes:
-    """How long the runs of one task took: counts by bucket (not cumulative, the last one is beyond all), and the sum."""
+    """How long the runs of one task took: counts by bucket (not cumulative; the last one is beyond all) and the sum."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BUCKETS_S) + 1))
     sum_s: float = 0.0

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
 _SHARED: list[Any] = [
-    structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
@@ -29,7 +29,12 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
 def configure(role: str, level: str = "info", *, terminal: bool | None = None) -> None:
     """Sends structlog and the libraries' standard logging to stderr in one form, marked with the role."""
     colours = sys.stderr.isatty() if terminal is None else terminal
-    shared = [item for item in _SHARED if not (colours and item is structlog.processors.format_exc_info)]
+
+    def with_role(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["role"] = role  # not a context variable: those stay behind in the thread that set them
+        return event
+
+    shared = [with_role, *(item for item in _SHARED if not (colours and item is structlog.processors.format_exc_info))]
     renderer: Any = structlog.dev.ConsoleRenderer() if colours else structlog.processors.JSONRenderer()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -49,5 +54,3 @@ def configure(role: str, level: str = "info", *, terminal: bool | None = None) -
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(role=role)

@@ -21,7 +21,8 @@ class Role:
 
     `entry` is "module:function", called as `function(settings, *args)` in a process of its own; or a function that
     returns the argument vector of another program. `after` names the roles that it waits for at the start. It must be
-    ready `ready_s` after its start, and ended `stop_s` after SIGTERM.
+    ready `ready_s` after its start, and ended `stop_s` after SIGTERM. With `watchdog_s`, once it is ready it must say
+    `WATCHDOG=1` at least that often, or it is killed and started again: systemd's WatchdogSec.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Role:
     after: tuple[str, ...] = ()
     ready_s: float = 60.0
     stop_s: float = 8.0
+    watchdog_s: float | None = None
     once: bool = False
     """Runs to its end before the others start: ready when it exits with 0; anything else ends the run."""
     demo_only: bool = False
@@ -43,9 +45,11 @@ ROLES: tuple[Role, ...] = (
     Role("init", "appliance.init:main", once=True, ready_s=600),
     Role("redis", "appliance.servers.redis:main", after=("init",), ready_s=15, stop_s=3, native=True),
     Role("mosquitto", "appliance.servers.mosquitto:main", after=("init",), ready_s=30, stop_s=5, native=True),
-    Role("worker-high", "tasks.worker:main", ("high_priority",), after=("redis",), ready_s=90, stop_s=12),
-    Role("worker-normal", "tasks.worker:main", ("normal",), after=("redis",), ready_s=90, stop_s=12),
-    Role("worker-low", "tasks.worker:main", ("low_priority",), after=("redis",), ready_s=90, stop_s=12),
+    Role(
+        "worker-high", "tasks.worker:main", ("high_priority",), after=("redis",), ready_s=90, stop_s=12, watchdog_s=60
+    ),
+    Role("worker-normal", "tasks.worker:main", ("normal",), after=("redis",), ready_s=90, stop_s=12, watchdog_s=60),
+    Role("worker-low", "tasks.worker:main", ("low_priority",), after=("redis",), ready_s=90, stop_s=12, watchdog_s=60),
     Role("beat", "tasks.beat:main", after=("redis",)),
     Role("bridge", "mqtt_bridge.main:main", after=("redis", "mosquitto")),
     Role("web", "web.main:main", after=("redis",)),

@@ -17,6 +17,7 @@ from appliance.domain.fix import Fix, Reason, Rejection
 
 # Epoch seconds reach this in the year 5138, epoch milliseconds passed it in 1973.
 _MILLISECONDS_FROM = 1e11
+_LARGEST = 1e15  # epoch milliseconds are over 1e12; ten times this still is a 64-bit integer
 _SHOWN = 120
 
 
@@ -111,7 +112,7 @@ def _number(value: Any) -> float | None:
         found = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if abs(found) < 1e12 else None
+    return found if abs(found) < _LARGEST else None
 
 
 def _needed(body: dict[str, Any], key: str) -> float:

@@ -18,7 +18,7 @@ from tasks.control import BoxControl  # registers the box's remote control comma
 
 app = Celery(
     "tasks",
-    include=["tasks.pool", "tasks.trips", "tasks.billing", "tasks.users"],
+    include=["tasks.pool", "tasks.trips", "tasks.billing", "tasks.users", "tasks.upkeep"],
     amqp="tasks.broker:BoxAmqp",
     control=BoxControl,
 )

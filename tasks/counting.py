@@ -1,8 +1,7 @@
 """Counts what the workers run, whoever started them: each task's outcomes and how long it took.
 
-Outcomes: `succeeded`, `failed` (an attempt that raised; a job may still be tried again later), `retried` (it waits and
-is tried again), `ignored` (a second delivery, a paused queue), `revoked`, and `lost` (its process died or was out of
-time).
+Outcomes: `succeeded`, `failed` (it raised, and the job is parked), `retried` (it waits and is tried again), `ignored`
+(a second delivery, a paused queue), `revoked`, and `lost` (its process died or was out of time).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def begin(**_: Any) -> None:
     worker_pid = os.getpid()
 
     def lost(sender: Any, **_: Any) -> None:
-        # In the pool process this signal is an ordinary failure, which `_ended` counts.
+        # Where the task itself runs (a pool process, or here in a solo pool), this is a failure that `_ended` counts.
         if os.getpid() == worker_pid and not _began:
             counters().ran(sender.name, "lost", None)
 

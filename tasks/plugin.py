@@ -20,6 +20,7 @@ from kombu.exceptions import OperationalError
 from appliance import config
 from appliance.errors import DepotError, Refused, Unavailable
 from appliance.storage.db import open_depot
+from tasks.flower import behind_a_password, flower_command
 
 APP = "tasks"
 _DJANGO_SCHEDULER = "django_celery_beat.schedulers"
@@ -118,6 +119,7 @@ _guard(revoke)
 _guard(worker.worker, _in_the_foreground, _depot_is_there, _own_scheduler)
 _guard(beat.beat, _in_the_foreground, _depot_is_there, _own_scheduler)
 _guard(multi.multi, _no_multi)
+_guard(flower_command, _depot_is_there, _redis_answers, behind_a_password)
 _guard(purge.purge, _depot_is_there, _redis_answers)
 for _asking in (call.call, control.control, control.inspect, control.status, events.events, result.result):
     _guard(_asking, _redis_answers)

@@ -12,7 +12,8 @@ from appliance import log
 from appliance.config import Settings
 from appliance.jobs import Queue
 from appliance.notify import notify
-from tasks.celery import app
+from tasks import watchdog
+from tasks.celery import TIME_LIMIT_S, app
 
 CONCURRENCY = 1
 
@@ -26,8 +27,11 @@ def main(settings: Settings, queue: Queue) -> None:
         log.configure(f"worker-{short}", settings.log.level)
 
     @signals.worker_ready.connect(weak=False)
-    def _ready(**_: Any) -> None:
+    def _ready(sender: Any, **_: Any) -> None:
         notify("READY=1")
+        watchdog.start(sender.hostname, TIME_LIMIT_S)
+
+    app.conf.worker_direct = True  # a queue of its own, for the canary
 
     # An installed box has a user for each role; a laptop or a container may well be root's.
     warnings.filterwarnings("ignore", category=SecurityWarning)

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "queues": ("appliance.cli.queues:queues", "List, pause and resume the queues of jobs."),
     "schedule": ("appliance.cli.schedule:schedule", "List, change, pause and run what is scheduled."),
     "celery": ("tasks.command:celery", "Celery's own commands, against this box."),
+    "flower": ("tasks.command:flower", "Flower, a dashboard for Celery, on this machine only."),
     "version": ("appliance.cli.version:version", "Show the version."),
 }
 """Every command: where it is ("module:attribute"), and its line in the help, which so needs no import."""

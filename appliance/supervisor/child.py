@@ -18,16 +18,19 @@ class Child:
     """A role's process: a session and process group of its own, so that a Ctrl-C in the terminal does not reach it and
     all that it started can be ended with it.
 
-    It is told of a socket for its readiness (`NOTIFY_SOCKET`) and of its parent (`lifeline.PARENT`). Its standard
-    output and error are the supervisor's standard error; it has no input. Making one raises OSError when the program
-    cannot be started.
+    It is told of a socket for its readiness (`NOTIFY_SOCKET`), of its watchdog's time, if it has one (`WATCHDOG_USEC`),
+    and of its parent (`lifeline.PARENT`). Its standard output and error are the supervisor's standard error; it has no
+    input. Making one raises OSError when the program cannot be started.
     """
 
-    def __init__(self, argv: Sequence[str], notify_path: Path) -> None:
+    def __init__(self, argv: Sequence[str], notify_path: Path, watchdog_s: float | None = None) -> None:
         self.channel = _listen(notify_path)
         self._notify_path = notify_path
         self._code: int | None = None
         environ = {**os.environ, "NOTIFY_SOCKET": str(notify_path), lifeline.PARENT: str(os.getpid())}
+        environ.pop("WATCHDOG_USEC", None)  # the supervisor's own, under systemd
+        if watchdog_s is not None:
+            environ["WATCHDOG_USEC"] = str(round(watchdog_s * 1e6))
         try:
             self._process = subprocess.Popen(
                 argv, env=environ, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), start_new_session=True
@@ -37,12 +40,12 @@ class Child:
             raise
         self.pid = self._process.pid
 
-    def ready(self) -> bool:
-        """Whether what has come in on the channel by now says `READY=1` (sd_notify(3))."""
-        said = False
+    def heard(self) -> set[str]:
+        """What has come in on the channel by now: `READY=1`, `WATCHDOG=1` (sd_notify(3))."""
+        said: set[str] = set()
         with contextlib.suppress(BlockingIOError):
             while True:
-                said = b"READY=1" in self.channel.recv(4096).splitlines() or said
+                said.update(self.channel.recv(4096).decode(errors="replace").splitlines())
         return said
 
     def terminate(self) -> None:

@@ -99,6 +99,8 @@ class Supervisor:
 
     def _advance(self, now: float) -> None:
         for unit in self._units:
+            if unit.due <= now and unit.process:
+                self._on_notify(unit.role.name)  # this process may have been held up, not the role
             if unit.due <= now:
                 unit.on_due(now)
             if unit.role.once and unit.state is State.FAILED and self._stop_began is None:
@@ -137,14 +139,17 @@ class Supervisor:
         return True
 
     def _spawn(self, role: Role) -> Child:
-        child = Child(roles.command(role), self._run_dir / f"notify.{role.name}")
+        child = Child(roles.command(role), self._run_dir / f"notify.{role.name}", role.watchdog_s)
         self._selector.register(child.channel, selectors.EVENT_READ, partial(self._on_notify, role.name))
         return child
 
     def _on_notify(self, name: str) -> None:
         unit = self._by_name[name]
-        if unit.process and cast(Child, unit.process).ready():
+        heard = cast(Child, unit.process).heard() if unit.process else set()
+        if "READY=1" in heard:
             unit.on_ready(self._clock())
+        if "WATCHDOG=1" in heard:
+            unit.on_alive(self._clock())
 
     def _on_signals(self, wakeup: socket.socket) -> None:
         for signum in wakeup.recv(4096):

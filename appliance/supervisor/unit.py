@@ -49,6 +49,7 @@ class Unit:
         self._ready_at: float | None = None
         self._first_start: float | None = None
         self._overdue = False
+        self._silent = False
         self._stopping = False
         self._killed = False
         self._patience = Restarts()
@@ -77,7 +78,7 @@ class Unit:
             self._first_start = now
         else:
             self.restarts += 1
-        self._overdue = False
+        self._overdue = self._silent = False
         self.exit_code = None
         self.started_at = now
         try:
@@ -93,9 +94,14 @@ class Unit:
         """The process says that it is ready. A `once` role is ready when it has ended."""
         if self.state is State.STARTING and not (self.role.once or self._overdue or self._stopping):
             self.state = State.READY
-            self.due = NEVER
             self._ready_at = now
+            self.on_alive(now)
             self._log.info("role.ready", after_s=self._since(self.started_at, now))
+
+    def on_alive(self, now: float) -> None:
+        """The process says that it is well. A role with a watchdog must say so again and again once it is ready."""
+        if self.state is State.READY and not (self._stopping or self._silent):
+            self.due = NEVER if self.role.watchdog_s is None else now + self.role.watchdog_s
 
     def on_end(self, code: int, now: float) -> None:
         """The process and all it started have ended with this exit code (negative: a signal)."""
@@ -103,7 +109,11 @@ class Unit:
         self.process = None
         self.exit_code = None if self._overdue else code
         well = code == 0 and not self._overdue and (self.role.once or self.role.demo_only)
-        said = f"not ready within {self.role.ready_s:g} s" if self._overdue else describe(code)
+        said = describe(code)
+        if self._overdue:
+            said = f"not ready within {self.role.ready_s:g} s"
+        elif self._silent:
+            said = f"silent for {self.role.watchdog_s:g} s"
         if well and not self._stopping:
             self.state, self.due, self.last_exit = State.DONE, NEVER, said
             self._tell("role.done", after_s=self._since(self.started_at, now))
@@ -119,6 +129,9 @@ class Unit:
         if self._stopping:
             self._killed = True
             self._log.warning("role.killed", stop_s=self.role.stop_s)
+        elif self.state is State.READY:
+            self._silent = True
+            self._log.error("role.watchdog", watchdog_s=self.role.watchdog_s)
         else:
             self._overdue = True
             self._log.error("role.not_ready", ready_s=self.role.ready_s)

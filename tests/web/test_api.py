@@ -287,3 +287,14 @@ def test_openapi_describes_requests_and_answers(client: Client) -> None:
         for name in verb.get("parameters", [])
         if name["name"] == "parts"
     ]
+
+
+def test_a_released_trip_asks_for_its_invoice_once(client: Client, depot: world.World) -> None:
+    trip = client.get("/api/v1/trips", params={"state": "completed"}).json()["items"][0]["id"]
+    for _ in range(2):
+        assert client.post(f"/api/v1/trips/{trip}/release").status_code == 200
+    assert client.post("/api/v1/trips/9999/release").status_code == 404
+    db = open_depot(depot.settings.paths.depot_db)
+    assert value(db, "SELECT count(*) FROM jobs WHERE key = ?", f"invoice:{trip}") == 1
+    assert value(db, "SELECT count(*) FROM audit_log WHERE action = 'release'") == 1
+    db.conn.close()

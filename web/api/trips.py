@@ -10,7 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter, RawBody, RequestBody
 from msgspec import Meta, Struct, structs
 
-from appliance import completion, dispatch, manifest
+from appliance import billing, completion, dispatch, manifest
 from appliance.domain.trip import Event, LevelOfService, State
 from appliance.errors import NotFound, Refused
 from appliance.events import Event as LiveEvent
@@ -162,9 +162,18 @@ def add_event(parts: Given, trip_id: FromPath[int], data: RequestBody[NewEvent])
     return read(parts, trip_id)
 
 
+@post("/trips/{trip_id:int}/release", sync_to_thread=True, status_code=200, summary="Release a trip for billing")
+def release_trip(parts: Given, trip_id: FromPath[int]) -> TripWithEvents:
+    """Where `billing.release` is `review`, its invoice is issued now. Once is enough; again changes nothing."""
+    with parts.db() as db, write_tx(db) as tx:
+        ask = billing.release(tx, trip_id, WHO, parts.now())
+    parts.sender.send([ask] if ask else [])
+    return read(parts, trip_id)
+
+
 @post("/trips/import", sync_to_thread=True, status_code=200, summary="Import a day manifest (a body of CSV text)")
 def import_trips(parts: Given, body: RawBody) -> ImportReport:
-    """The same rows a second time change nothing. The columns are described in docs/manifest.md."""
+    """The same rows a second time change nothing. The columns are described in docs/operations.md, Manifest."""
     with parts.db() as db:
         report = manifest.import_csv(db, body, zone=parts.settings.zone, now=parts.now(), who=WHO)
     parts.publisher.publish(*report.events)
@@ -200,4 +209,4 @@ def local_day(parts: Parts, day: date) -> tuple[datetime, datetime]:
     return begin, end
 
 
-HANDLERS: list[Any] = [list_trips, get_trip, trip_trail, create_trip, add_event, import_trips]
+HANDLERS: list[Any] = [list_trips, get_trip, trip_trail, create_trip, add_event, release_trip, import_trips]

@@ -1,0 +1,253 @@
+"""From bytes to fixes: golden vectors of each format, and any bytes at all."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from appliance.domain.fix import Fix, Limits, Reason, Rejection, check
+from appliance.storage.gps_rows import FORMATS, to_row
+from mqtt_bridge.payloads import Element, decode
+from tests.cast import NOON
+
+LIMIT = 65_536
+AT = datetime(2026, 1, 26, 15, 57, 2, tzinfo=UTC)
+EPOCH_S = 1_769_443_022
+
+
+def native(**changes: Any) -> dict[str, Any]:
+    return {"lat": 53.4, "lon": -2.9, "t": EPOCH_S} | changes
+
+
+def owntracks(**changes: Any) -> dict[str, Any]:
+    return {"_type": "location", "lat": 53.4, "lon": -2.9, "tst": EPOCH_S, "tid": "ab"} | changes
+
+
+def one(body: Any) -> Element:
+    (element,) = decode(json.dumps(body).encode(), LIMIT)
+    return element
+
+
+def fix_of(body: Any) -> Fix:
+    element = one(body)
+    assert element.fix is not None, element.rejection
+    return element.fix
+
+
+def reason_of(body: Any) -> Reason:
+    element = one(body)
+    assert element.rejection is not None, element.fix
+    assert element.fix is None
+    return element.rejection.reason
+
+
+def test_a_full_native_fix() -> None:
+    body = native(
+        speed_kmh=42.5, heading=271, accuracy_m=5, altitude_m=12.5, odometer_m=123456, ignition=True, battery_pct=87,
+        seq=7, epoch=3, colour="red",
+    )  # fmt: skip
+    element = one(body)
+    assert element.fix == Fix(
+        AT, 53.4, -2.9, speed_kmh=42.5, heading_deg=271, accuracy_m=5, altitude_m=12.5, odometer_m=123456,
+        ignition=True, battery_pct=87, format="native",
+    )  # fmt: skip
+    assert (element.seq, element.epoch) == (7, 3)
+    assert json.loads(element.raw) == body
+
+
+@pytest.mark.parametrize(
+    "t",
+    [
+        EPOCH_S, float(EPOCH_S), EPOCH_S * 1000, str(EPOCH_S), str(EPOCH_S * 1000), "2026-01-26T15:57:02Z",
+        "2026-01-26T15:57:02", "2026-01-26 15:57:02", "2026-01-26T16:57:02+01:00", "20260126T155702Z",
+        "2026-01-26T15:57:02.000999Z",
+    ],
+)  # fmt: skip
+def test_a_time_is_epoch_seconds_or_milliseconds_or_iso_8601_also_as_a_string(t: object) -> None:
+    assert fix_of(native(t=t)).at == AT
+
+
+def test_a_time_keeps_its_milliseconds() -> None:
+    for t in (EPOCH_S + 0.123, EPOCH_S * 1000 + 123, "2026-01-26T15:57:02.123456Z"):
+        assert fix_of(native(t=t)).at == AT + timedelta(milliseconds=123)
+
+
+def test_numbers_come_also_as_strings() -> None:
+    found = fix_of(native(lat="53.4", lon="-2.9", speed_kmh="42.5", seq="7"))
+    assert (found.lat, found.lon, found.speed_kmh) == (53.4, -2.9, 42.5)
+    assert one(native(seq="7", epoch="3")).seq == 7
+
+
+@pytest.mark.parametrize("value", [None, "", "fast", [], {}, True, "nan", "inf", 1e300])
+def test_what_is_not_needed_and_not_understood_is_left_out(value: object) -> None:
+    found = fix_of(native(speed_kmh=value, heading=value, accuracy_m=value, ignition="yes", battery_pct=value))
+    assert found == Fix(AT, 53.4, -2.9)
+
+
+@pytest.mark.parametrize("seq", [0, -1, 2**53, 1.5, True, "x", None, [], {}, "1e400"])
+def test_a_number_that_cannot_be_acknowledged_is_none(seq: object) -> None:
+    assert one(native(seq=seq)).seq is None
+
+
+def test_an_owntracks_location() -> None:
+    body = owntracks(acc=8, alt=20, batt=63, cog=180, vel=36, created_at=EPOCH_S + 60, conn="m")
+    assert fix_of(body) == Fix(
+        AT, 53.4, -2.9, speed_kmh=36, heading_deg=180, accuracy_m=8, altitude_m=20, battery_pct=63, format="owntracks"
+    )
+
+
+def test_owntracks_leaves_its_speed_out_when_it_is_0() -> None:
+    assert fix_of(owntracks()).speed_kmh == 0
+    assert fix_of(owntracks(vel=None)).speed_kmh is None
+    assert fix_of(owntracks()).heading_deg is None
+
+
+def test_owntracks_speed_is_kilometres_an_hour_and_its_time_that_of_the_fix() -> None:
+    found = fix_of(owntracks(vel="50", tst=str(EPOCH_S), created_at=EPOCH_S + 3600))
+    assert (found.speed_kmh, found.at) == (50, AT)
+
+
+@pytest.mark.parametrize(
+    "kind", ["lwt", "transition", "waypoint", "waypoints", "status", "encrypted", "card", "", None, 7, {}]
+)
+def test_an_owntracks_message_that_is_no_location_says_nothing(kind: object) -> None:
+    assert decode(json.dumps(owntracks(_type=kind)).encode(), LIMIT) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (native(lat=None), Reason.no_position),
+        ({"lat": 1, "t": 1}, Reason.no_position),
+        ({"lon": 1}, Reason.unparsable),  # no time either
+        (native(lat=True), Reason.no_position),
+        (native(lat=[]), Reason.no_position),
+        (native(lat="north"), Reason.no_position),
+        (native(t="yesterday"), Reason.unparsable),
+        (native(t=None), Reason.unparsable),
+        (native(t=1e300), Reason.unparsable),
+        (native(t="9999-12-31T23:59:59-14:00"), Reason.unparsable),
+        (native(t="0001-01-01T00:00:00+14:00"), Reason.unparsable),
+        ({"position": 1}, Reason.no_position),
+        ({}, Reason.no_position),
+        (7, Reason.unparsable),
+        ("x", Reason.unparsable),
+        (None, Reason.unparsable),
+    ],
+)  # fmt: skip
+def test_what_is_no_fix_has_its_reason(body: object, reason: Reason) -> None:
+    assert reason_of(body) == reason
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"\xff\xfe", b'{"lat": 1e999}', b"[1,", b'"\\ud800"', b"\0"])
+def test_what_is_no_json_is_one_rejection_with_all_its_bytes(payload: bytes) -> None:
+    (element,) = decode(payload, LIMIT)
+    assert element.rejection is not None
+    assert element.rejection.reason == Reason.unparsable
+    assert element.raw == payload
+
+
+def test_good_and_bad_in_one_array_are_judged_each_by_itself() -> None:
+    body = [
+        native(seq=1),
+        {"lat": 1},
+        owntracks(),
+        owntracks(_type="lwt"),
+        5,
+        native(lat="x", seq=2),
+        [],
+        native(seq=3),
+    ]
+    found = decode(json.dumps(body).encode(), LIMIT)
+    kinds = [element.rejection.reason if element.rejection else element.fix and element.fix.format for element in found]
+    assert kinds == [
+        "native", "unparsable", "owntracks", "unparsable", "no_position", "unparsable", "native",
+    ]  # fmt: skip
+    assert [element.seq for element in found] == [1, None, None, None, 2, None, 3]
+    assert [json.loads(element.raw) for element in found] == [body[n] for n in (0, 1, 2, 4, 5, 6, 7)]
+
+
+def test_an_empty_array_says_nothing() -> None:
+    assert decode(b"[]", LIMIT) == []
+
+
+def test_a_message_above_the_limit_is_one_rejection_of_that_size() -> None:
+    payload = json.dumps([native()] * 100).encode()
+    (element,) = decode(payload, 1000)
+    assert element.rejection == Rejection(Reason.too_large, f"{len(payload)} bytes", "1000 bytes")
+    assert element.raw == payload[:1000]
+    assert len(decode(payload, len(payload))) == 100
+
+
+@pytest.mark.parametrize(
+    "template",
+    ['{"lat": %s, "lon": 1, "t": 1}', '{"lat": 1, "lon": 1, "t": %s}', '[{"lat": %s}]', "%s", '{"x": %s}',
+     '[{"x": %s}]', '{"lat": 1, "lon": 1, "t": 1769443022, "x": %s}'],
+)  # fmt: skip
+def test_a_value_nested_without_end_is_a_rejection_at_any_depth(template: str) -> None:
+    """At a certain depth it can be read but not written out again: that must not end the bridge, over and over."""
+    for depth in [*range(1, 50), *range(900, 1010), 20_000]:
+        for element in decode((template % ("[" * depth + "]" * depth)).encode(), LIMIT):
+            assert (element.fix is None) != (element.rejection is None)
+
+
+def test_a_wrong_value_is_told_shortly() -> None:
+    element = one(native(lat="x" * 5000))
+    assert element.rejection is not None
+    assert len(element.rejection.value) <= 120
+
+
+def holds(elements: list[Element]) -> None:
+    """What every answer has: a fix or a rejection, a number that can be acknowledged, and a row that can be stored."""
+    limits = Limits()
+    for element in elements:
+        assert (element.fix is None) != (element.rejection is None)
+        assert element.seq is None or 0 < element.seq < 2**53
+        assert 0 <= element.epoch < 2**53
+        assert isinstance(element.raw, bytes)
+        if element.rejection:
+            assert isinstance(element.rejection.reason, Reason)
+            element.rejection.value.encode()
+        elif element.fix and check(element.fix, NOON, limits, clock_trusted=False) is None:
+            row = to_row(1, 1, element.fix, element.fix.at.date(), NOON)
+            assert all(value is None or -(2**63) <= value < 2**63 for value in row)
+            assert element.fix.format in FORMATS
+
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30) | st.sampled_from(["nan", "-inf"])
+)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner), max_leaves=4
+)
+KEYS = ("lat", "lon", "t", "tst", "speed_kmh", "heading", "vel", "cog", "acc", "seq", "epoch", "_type", "ignition")
+BODIES = st.dictionaries(st.sampled_from(KEYS), VALUES | st.sampled_from(["location", EPOCH_S, 53.4, "-2.9"]))
+ALMOST = st.builds(lambda body, more: body | more, st.sampled_from([native(), owntracks()]), BODIES)
+
+
+@settings(max_examples=200, deadline=None)
+@given(payload=st.binary(max_size=300))
+@example(payload=b"[" * 5000)
+@example(payload=b"[" * 5000 + b"]" * 5000)
+def test_any_bytes_at_all_are_a_list_of_elements(payload: bytes) -> None:
+    holds(decode(payload, LIMIT))
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=ALMOST | BODIES | VALUES | st.lists(ALMOST | VALUES, max_size=4))
+def test_any_json_at_all_is_a_list_of_elements(body: Any) -> None:
+    holds(decode(json.dumps(body).encode("utf-8", "surrogatepass"), LIMIT))
+
+
+@settings(max_examples=50, deadline=None)
+@given(bodies=st.lists(ALMOST, max_size=4))
+def test_an_array_is_what_its_elements_are(bodies: list[Any]) -> None:
+    alone = [element for body in bodies for element in decode(msgspec.json.encode(body), LIMIT)]
+    together = decode(msgspec.json.encode(bodies), LIMIT)
+    assert [(e.fix, e.rejection, e.seq) for e in together] == [(e.fix, e.rejection, e.seq) for e in alone]
