@@ -77,6 +77,13 @@ class Upstream(Struct, frozen=True, kw_only=True):
     url: Annotated[str, Meta(description="address of the central office; empty: the depot works alone")] = ""
 
 
+class Tasks(Struct, frozen=True, kw_only=True):
+    folder: Annotated[
+        str,
+        Meta(pattern="^(/.*)?$", description="absolute path of a folder with the depot's own tasks; empty: none"),
+    ] = ""
+
+
 class Clock(Struct, frozen=True, kw_only=True):
     trust: Annotated[
         Literal["system", "synchronized"],
@@ -122,6 +129,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     web: Web
     mqtt: Mqtt
     billing: Billing
+    tasks: Tasks
     clock: Clock
     mail: Mail
     upstream: Upstream

@@ -31,6 +31,11 @@ TASKS: dict[str, Queue] = {
 """Wire name of every task and its queue. The Celery routes and the senders read this one table."""
 
 
+def queue_of(name: str) -> Queue:
+    """The queue of a task; `normal` for one of the depot's own."""
+    return TASKS.get(name, "normal")
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A job that stands in the table. Send it after the commit if it is due; the sweeper sends it otherwise."""
@@ -55,7 +60,7 @@ def enqueue(
     With a `key`, a job of that key that has not begun yet is returned in the place of a second one.
     """
     found = rows.add(
-        tx, id or str(uuid.uuid4()), name, TASKS[name], arguments,
+        tx, id or str(uuid.uuid4()), name, queue_of(name), arguments,
         due_at=now + timedelta(seconds=delay_s), now=now, key=key,
     )  # fmt: skip
     return Ask(found, name, due=delay_s <= 0)

@@ -26,9 +26,8 @@ class Assignments:
 
     def step(self) -> int:
         """One comparison; returns how many vehicles were told."""
-        wanted: dict[str, list[dict[str, object]]] = {
-            vehicle["code"]: [] for vehicle in vehicles.every(self._db) if not vehicle["disabled_at"]
-        }
+        # Also the disabled ones: what the broker holds for them would stay for ever.
+        wanted: dict[str, list[dict[str, object]]] = {vehicle["code"]: [] for vehicle in vehicles.every(self._db)}
         for row in trips.open_of_vehicles(self._db):
             wanted.setdefault(row["code"], []).append(
                 {

@@ -51,7 +51,7 @@ def _decode_one(body: Any, raw: bytes) -> list[Element]:
         return [_numbered(body, _owntracks, raw)] if body["_type"] == "location" else []
     if "lat" in body or "lon" in body or "t" in body:
         return [_numbered(body, _native, raw)]
-    return [_refused(Reason.no_position, ", ".join(sorted(map(str, body)))[:_SHOWN], "a known format", raw)]
+    return [_numbered(body, _unknown, raw)]
 
 
 def _numbered(body: dict[str, Any], read: Callable[[dict[str, Any]], Fix], raw: bytes) -> Element:
@@ -61,6 +61,10 @@ def _numbered(body: dict[str, Any], read: Callable[[dict[str, Any]], Fix], raw: 
         return Element(read(body), None, raw, epoch, seq)
     except _Bad as bad:
         return Element(None, bad.rejection, raw, epoch, seq)
+
+
+def _unknown(body: dict[str, Any]) -> Fix:
+    raise _Bad(Reason.no_position, ", ".join(sorted(body)), "a known format")
 
 
 def _native(body: dict[str, Any]) -> Fix:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Task
 from celery.exceptions import Ignore
 
-from appliance.jobs import TASKS
+from appliance.jobs import queue_of
 from appliance.storage import queues
 from tasks.box import box
 
@@ -23,6 +23,6 @@ class Ephemeral(BaseTask):
     abstract = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self.request.is_eager and queues.is_paused(box().db, TASKS[self.name]):
+        if not self.request.is_eager and queues.is_paused(box().db, queue_of(self.name)):
             raise Ignore
         return self.run(*args, **kwargs)

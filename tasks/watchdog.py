@@ -21,8 +21,9 @@ import redis
 from celery.utils.nodenames import worker_direct
 from celery.worker import state
 
-from appliance import log
+from appliance import config, log
 from appliance.notify import notify
+from appliance.queues import Queues
 from tasks import counting
 
 WATCHDOG_S = 60.0
@@ -54,7 +55,7 @@ class Watchdog:
         self,
         *,
         time_limit_s: float,
-        send: Callable[[], object],
+        send: Callable[[], None],
         running: Callable[[], Iterable[str]],
         seen: Callable[[], float],
         alive: Callable[[bool], None],
@@ -92,6 +93,12 @@ def start(worker: str, time_limit_s: float) -> None:
 
     watchdog_s = float(os.environ.get("WATCHDOG_USEC", WATCHDOG_S * 1e6)) / 1e6
     queue = worker_direct(worker)
+    lengths = Queues(config.load().paths.redis_socket)
+
+    def send() -> None:
+        if lengths.lengths() is None:  # asked first: Celery takes seconds to find out
+            raise redis.ConnectionError
+        canary.apply_async(queue=queue, retry=False, expires=watchdog_s / 4)
 
     def alive(by_canary: bool) -> None:
         notify("WATCHDOG=1")
@@ -100,7 +107,7 @@ def start(worker: str, time_limit_s: float) -> None:
 
     found = Watchdog(
         time_limit_s=time_limit_s,
-        send=lambda: canary.apply_async(queue=queue, retry=False, expires=watchdog_s / 4),
+        send=send,
         running=lambda: [request.id for request in _active() if request.name != CANARY],
         seen=last_seen,
         alive=alive,

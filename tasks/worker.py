@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import Any
 
@@ -16,10 +17,13 @@ from tasks import watchdog
 from tasks.celery import TIME_LIMIT_S, app
 
 CONCURRENCY = 1
+NICE: dict[Queue, int] = {"high_priority": 0, "normal": 5, "low_priority": 10}
+"""Bulk work yields the processor: a flood of it leaves a broadcast as quick as before (nice(2))."""
 
 
 def main(settings: Settings, queue: Queue) -> None:
     """Runs until SIGTERM; a job that runs then is finished first, as far as the stop's time allows."""
+    os.nice(NICE[queue])
     short = queue.removesuffix("_priority")
 
     @signals.setup_logging.connect(weak=False)

@@ -230,3 +230,18 @@ def test_an_idle_supervisor_sleeps(box: Callable[..., Box], wait_for: Any) -> No
     found.touch("go")
     wait_for(lambda: "busy worked" in found.journal())
     assert supervisor.num_ctx_switches().voluntary - before.voluntary <= 1
+
+
+def test_a_role_that_falls_silent_is_killed_with_all_it_started_and_comes_back(box: Callable[..., Box]) -> None:
+    script = "assert os.environ['WATCHDOG_USEC'] == '500000'; spawn(); ready()\nwhile True:\n"
+    script += "    notify('WATCHDOG=1') if not (folder / 'silence').exists() else None; time.sleep(0.05)"
+    found = box({"name": "worker", "script": script, "watchdog_s": 0.5})
+    found.wait(worker="ready")
+    began = time.monotonic()
+    found.wait_for(lambda: time.monotonic() - began > 1.0)  # twice its time
+    assert found.role("worker").restarts == 0
+    before = found.pids()
+    found.touch("silence")
+    found.wait_for(lambda: found.role("worker").restarts == 1)
+    assert found.role("worker").last_exit == "silent for 0.5 s"
+    assert not any(alive(pid) for pid in before)

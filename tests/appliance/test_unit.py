@@ -179,3 +179,41 @@ def test_a_stop_takes_a_role_without_process_out(ended: bool) -> None:
         crash(unit, 0)
     unit.stop(1, at_most_s=25)
     assert (unit.state, unit.due, len(processes)) == (State.STOPPED, NEVER, int(ended))
+
+
+def test_a_role_with_a_watchdog_that_falls_silent_is_killed_and_started_again() -> None:
+    unit, processes = made(watchdog_s=60)
+    unit.start(0)
+    unit.on_alive(0.5)
+    assert unit.due == 10  # what it says before it is ready does not count
+    unit.on_ready(1)
+    unit.on_alive(15)
+    assert unit.due == 75
+    with capture_logs() as logs:
+        unit.on_due(75)
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("role.watchdog", "error")]
+    unit.on_alive(75.1)
+    assert (unit.due, processes[0].said) == (NEVER, ["KILL"])
+    unit.on_end(-9, 75.2)
+    assert (unit.state, unit.last_exit) == (State.BACKOFF, "silent for 60 s")
+    unit.on_due(75.7)
+    unit.on_ready(76)
+    unit.on_end(1, 77)
+    assert unit.last_exit == "exit 1"
+
+
+def test_a_watchdog_does_not_shorten_or_lengthen_a_stop() -> None:
+    unit, processes = made(watchdog_s=3, stop_s=20)
+    unit.start(0)
+    unit.on_ready(1)
+    unit.stop(2, at_most_s=25)
+    unit.on_alive(3)
+    assert (unit.due, processes[0].said) == (22, ["TERM"])
+
+
+def test_a_role_without_a_watchdog_may_say_that_it_is_well() -> None:
+    unit, _ = made()
+    unit.start(0)
+    unit.on_ready(1)
+    unit.on_alive(2)
+    assert unit.due == NEVER

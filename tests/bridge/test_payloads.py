@@ -239,13 +239,13 @@ def test_any_bytes_at_all_are_a_list_of_elements(payload: bytes) -> None:
     holds(decode(payload, LIMIT))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(body=ALMOST | BODIES | VALUES | st.lists(ALMOST | VALUES, max_size=4))
 def test_any_json_at_all_is_a_list_of_elements(body: Any) -> None:
     holds(decode(json.dumps(body).encode("utf-8", "surrogatepass"), LIMIT))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(bodies=st.lists(ALMOST, max_size=4))
 def test_an_array_is_what_its_elements_are(bodies: list[Any]) -> None:
     alone = [element for body in bodies for element in decode(msgspec.json.encode(body), LIMIT)]

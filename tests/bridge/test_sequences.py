@@ -89,7 +89,7 @@ def test_numbers_beyond_a_gap_are_held_up_to_a_bound() -> None:
     assert commit(sequences, numbers(*range(last + 1, last + 101))) == {ONE: last + 100}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     groups=st.lists(st.lists(st.tuples(st.sampled_from([ONE, OTHER]), st.integers(1, 12)), max_size=6), max_size=12),
     restarts=st.sets(st.integers(0, 11)),

@@ -16,6 +16,8 @@ from typing import Any
 
 import psutil
 
+from appliance.paths import Paths
+
 READY_S = 90.0
 DEPOTBOX = (sys.executable, "-m", "appliance")
 
@@ -91,7 +93,7 @@ class RunningBox:
     def roles(self) -> dict[str, dict[str, Any]]:
         """What the status file says, by role."""
         try:
-            found = json.loads((self.data_dir / "run" / "status.json").read_text())
+            found = json.loads(Paths(self.data_dir).status_file.read_text())
         except FileNotFoundError:
             return {}
         return {role["name"]: role for role in found["roles"]}
