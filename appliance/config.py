@@ -78,10 +78,7 @@ class Upstream(Struct, frozen=True, kw_only=True):
 
 
 class Tasks(Struct, frozen=True, kw_only=True):
-    folder: Annotated[
-        str,
-        Meta(pattern="^(/.*)?$", description="absolute path of a folder with the depot's own tasks; empty: none"),
-    ] = ""
+    folder: Annotated[str, Meta(pattern="^(/.*)?$", description="folder of the depot's own tasks; absolute")] = ""
 
 
 class Clock(Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -11,6 +12,7 @@ from appliance.storage import jobs as rows
 from appliance.storage.db import Tx
 
 Queue = Literal["high_priority", "normal", "low_priority"]
+Scalar = int | str | float | bool | None
 QUEUES: tuple[Queue, ...] = ("high_priority", "normal", "low_priority")
 
 TASKS: dict[str, Queue] = {
@@ -53,14 +55,28 @@ def enqueue(
     delay_s: float = 0.0,
     key: str | None = None,
     id: str | None = None,
-    **arguments: int | str | float | bool | None,
+    **arguments: Scalar,
 ) -> Ask:
     """Writes the row of a durable job, due after `delay_s`. Arguments are ids and JSON scalars.
 
     With a `key`, a job of that key that has not begun yet is returned in the place of a second one.
     """
+    return enqueue_call(tx, name, arguments, now=now, delay_s=delay_s, key=key, id=id)
+
+
+def enqueue_call(
+    tx: Tx,
+    name: str,
+    arguments: Mapping[str, Scalar],
+    *,
+    now: datetime,
+    delay_s: float = 0.0,
+    key: str | None = None,
+    id: str | None = None,
+) -> Ask:
+    """The same for arguments of any names: a task of the depot's own may well call one `key`, `id` or `name`."""
     found = rows.add(
-        tx, id or str(uuid.uuid4()), name, queue_of(name), arguments,
+        tx, id or str(uuid.uuid4()), name, queue_of(name), dict(arguments),
         due_at=now + timedelta(seconds=delay_s), now=now, key=key,
     )  # fmt: skip
     return Ask(found, name, due=delay_s <= 0)

@@ -135,9 +135,10 @@ class Fleet:
         self._client.acknowledge(message)
 
     def _acknowledged(self, tracker: Tracker, body: dict[str, Any]) -> None:
-        if body.get("epoch") != tracker.epoch:
+        through = body.get("seq")
+        if body.get("epoch") != tracker.epoch or not isinstance(through, int):
             return
-        done = [seq for seq in tracker.unacknowledged if seq <= min(body["seq"], tracker.sent_to)]
+        done = [seq for seq in tracker.unacknowledged if seq <= min(through, tracker.sent_to)]
         for seq in done:
             del tracker.unacknowledged[seq]
         if done:

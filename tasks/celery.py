@@ -13,7 +13,7 @@ from kombu import Exchange, Queue
 from appliance import config
 from appliance.jobs import QUEUES
 from appliance.sender import celery_basics, redis_url
-from tasks import counting, own  # noqa: F401  they connect themselves to Celery's signals
+from tasks import counting, own, unknown  # noqa: F401  they connect themselves to Celery's signals
 from tasks.control import BoxControl  # registers the box's remote control commands, too
 
 app = Celery(

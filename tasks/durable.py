@@ -111,7 +111,7 @@ class Durable(BaseTask):
         now = clock.now()
         delay_s = countdown or (max(0.0, (eta - now).total_seconds()) if eta else 0.0)
         with write_tx(box().db) as tx:
-            ask = jobs.enqueue(tx, self.name, now=now, delay_s=delay_s, id=task_id, **self._bind(args, kwargs))
+            ask = jobs.enqueue_call(tx, self.name, self._bind(args, kwargs), now=now, delay_s=delay_s, id=task_id)
         box().sender.send([ask])  # later, when it is due or Redis is back, the sweeper does
         return self.AsyncResult(ask.id)
 
@@ -151,7 +151,7 @@ class Durable(BaseTask):
         # A claim that a power cut takes back is a job that was not begun; the effect's own commit is synced.
         with write_tx(parts.db, synced=not known) as tx:
             if not known:
-                jobs.enqueue(tx, self.name, now=now, id=id, **self._bind(args, kwargs))
+                jobs.enqueue_call(tx, self.name, self._bind(args, kwargs), now=now, id=id)
             row = job_rows.claim(tx, id, parts.lock.name, now)
         if row is None:
             raise Ignore

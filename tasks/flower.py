@@ -14,7 +14,7 @@ from appliance import config, keys
 from appliance.errors import Refused
 
 USER = "depot"
-SECRET = "flower"
+SECRET = "flower"  # noqa: S105  the name of its file
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 __all__ = ["SECRET", "USER", "behind_a_password", "flower_command"]

@@ -15,6 +15,8 @@ from appliance.storage.db import Row, write_tx
 from appliance.timetable import after_crontab, after_interval
 
 MISSED_COUNTED = 1000
+WRONG = (InputError, ValueError, TypeError, KeyError, ArithmeticError)
+"""What the rows of entries raise that somebody has written by hand."""
 CLOCK_WAS_WRONG = timedelta(hours=26)
 
 _log = log.get(__name__)
@@ -35,7 +37,7 @@ class Schedule:
         for entry in schedules.enabled(self._db):
             try:
                 ask = self._run_if_due(entry, now)
-            except InputError as error:
+            except WRONG as error:
                 if entry["name"] not in self._broken:
                     self._broken.add(entry["name"])
                     _log.error("schedule.entry_broken", entry=entry["name"], error=str(error))
@@ -58,9 +60,8 @@ class Schedule:
             missed = self._missed(entry, planned, now)
             if not schedules.take(tx, entry["name"], entry["next_run_at"], now, upcoming, missed):
                 return None
-            return jobs.enqueue(
-                tx, entry["task"], now=now, key=f"schedule:{entry['name']}", **json.loads(entry["arguments"])
-            )
+            arguments = json.loads(entry["arguments"])
+            return jobs.enqueue_call(tx, entry["task"], arguments, now=now, key=f"schedule:{entry['name']}")
 
     def next_run(self, entry: Row, now: datetime) -> datetime:
         """When the entry runs after `now`. Raises InputError for a crontab or zone that is wrong.

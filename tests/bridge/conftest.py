@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +13,15 @@ import pytest
 from sqlite_utils import Database
 
 from appliance import clock
-from appliance.config import Settings
 from appliance.storage.db import open_depot
 from appliance.storage.gps import Store
 from tests import cast as play
-from tests.bridge.mqtt import Mqtt
+from tests.bridge.mqtt import Broker, Mqtt
 from tests.bridge.workbench import Workbench
 from tests.cast import Cast
-from tests.servers import Role, free_port
+from tests.servers import free_port
 
-
-class Broker:
-    """mosquitto as the box starts it, over a depot with the cast in it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._role = Role(settings, "mosquitto")
-
-    def restart(self) -> None:
-        """`kill -9`, and what was in it is gone."""
-        self._role.kill()
-        self._role = Role(self.settings, "mosquitto")
-
-    def stop(self) -> None:
-        self._role.kill()
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +34,25 @@ def broker() -> Iterator[Broker]:
         made = Broker(settings)
         yield made
         made.stop()
+
+
+@pytest.fixture
+def epoch() -> int:
+    """A numbering of the test's own."""
+    return next(_numbers)
+
+
+@pytest.fixture
+def begin() -> datetime:
+    """A span of time of the test's own: no fix of it is that of another test."""
+    return clock.now().replace(microsecond=0) - timedelta(hours=2 * next(_numbers))
+
+
+@pytest.fixture
+def loopback(client: Callable[..., Mqtt]) -> Mqtt:
+    made = client()
+    made.subscribe("depot/v1/vehicles/+/ack/+", "depot/v1/vehicles/+/trip/reply")
+    return made
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A plain MQTT client of the tests: the loopback account on the box's socket, or a device on the vehicles' port."""
+"""The broker, and plain clients of it: the loopback account on the box's socket, or a device on the vehicles' port."""
 
 from __future__ import annotations
 
@@ -12,10 +12,26 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from appliance.config import Settings
 from appliance.servers.mosquitto import own_password
 from tests.cast import PASSWORD
-from tests.servers import wait_for
+from tests.servers import Role, wait_for
 
 Heard = tuple[str, Any, bool]
 """(topic, decoded payload, retained)."""
+
+
+class Broker:
+    """mosquitto as the box starts it, over a depot with the cast in it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._role = Role(settings, "mosquitto")
+
+    def restart(self) -> None:
+        """`kill -9`, and what was in it is gone."""
+        self._role.kill()
+        self._role = Role(self.settings, "mosquitto")
+
+    def stop(self) -> None:
+        self._role.kill()
 
 
 class Mqtt:

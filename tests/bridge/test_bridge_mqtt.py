@@ -2,47 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 from sqlite_utils import Database
 
 from appliance import clock
-from appliance.storage.db import value, write_tx
+from appliance.storage.db import write_tx
 from appliance.storage.gps import Store
 from mqtt_bridge import topics, trip_events
 from mqtt_bridge.assignments import Assignments
-from tests.bridge.conftest import Broker
-from tests.bridge.mqtt import Mqtt
+from tests.bridge.mqtt import Broker, Mqtt
 from tests.bridge.workbench import Workbench, fix
 from tests.cast import OTHER_VAN, VAN, new_trip
-from tests.servers import Role, wait_for
+from tests.servers import wait_for
 
 TRACKER = f"{VAN}-1"
 GPS, OTHER_GPS = topics.gps(VAN), topics.gps(OTHER_VAN)
-_epochs = itertools.count(1)
-
-
-@pytest.fixture
-def epoch() -> int:
-    """A numbering of the test's own."""
-    return next(_epochs)
-
-
-@pytest.fixture
-def begin() -> datetime:
-    """A span of time of the test's own: no fix of it is that of another test."""
-    return clock.now().replace(microsecond=0) - timedelta(hours=2 * next(_epochs))
-
-
-@pytest.fixture
-def loopback(client: Callable[..., Mqtt]) -> Mqtt:
-    made = client()
-    made.subscribe("depot/v1/vehicles/+/ack/+", "depot/v1/vehicles/+/trip/reply")
-    return made
 
 
 def rejections(store: Store) -> int:
@@ -179,47 +156,6 @@ def test_a_retained_gps_message_is_not_a_fix(
         again.stop()
 
 
-def test_after_a_kill_between_commit_and_acknowledgement_it_comes_again_and_is_one_row(
-    bench: Workbench, loopback: Mqtt, stored: Store, epoch: int, begin: datetime, broker: Broker, broker_db: Database
-) -> None:
-    before = stored.count()
-    loopback.publish(GPS, [fix(n, begin, seq=n + 1, epoch=epoch) for n in range(3)])
-    (message,) = bench.arrived(1)
-    bench.ingest.add(message, topics.address(message.topic))
-    bench.ingest.commit()
-    bench.stop()
-    assert stored.count() == before + 3
-    assert loopback.got == []
-    again = Workbench(broker.settings, broker_db)
-    again.start()
-    again.round()
-    assert stored.count() == before + 3
-    wait_for(lambda: loopback.heard("/ack/") == [{"epoch": epoch, "seq": 3}], "now it is acknowledged")
-    again.stop()
-    third = Workbench(broker.settings, broker_db)
-    third.start()
-    loopback.publish(OTHER_GPS, b"the next one")
-    (message,) = third.arrived(1)
-    assert message.payload == b"the next one"
-    third.bridge.handle([message])
-    third.stop()
-
-
-def test_after_a_kill_before_the_commit_nothing_is_lost(
-    bench: Workbench, loopback: Mqtt, stored: Store, begin: datetime, broker: Broker, broker_db: Database
-) -> None:
-    before = stored.count()
-    loopback.publish(GPS, fix(0, begin))
-    bench.arrived(1)
-    bench.stop()
-    loopback.publish(GPS, fix(1, begin))  # while nobody is there
-    again = Workbench(broker.settings, broker_db)
-    again.start()
-    again.round(2)
-    again.stop()
-    assert stored.count() == before + 2
-
-
 def test_assignments_stand_retained_and_are_published_only_when_they_change(
     bench: Workbench, client: Callable[..., Mqtt], broker_db: Database
 ) -> None:
@@ -236,90 +172,3 @@ def test_assignments_stand_retained_and_are_published_only_when_they_change(
     assert retained
     assert topic == topics.assignment(OTHER_VAN)
     assert trip in [one["trip_id"] for one in body["trips"]]
-
-
-class TestBrokerKilled:
-    def test_the_client_comes_back_subscribed_and_old_messages_are_not_acknowledged(
-        self, bench: Workbench, broker: Broker, stored: Store, begin: datetime, client: Callable[..., Mqtt]
-    ) -> None:
-        before, loopback = stored.count(), client()
-        readies: list[int] = []
-        bench.client._resubscribed = lambda: readies.append(1)
-        loopback.publish(GPS, fix(0, begin))
-        (old,) = bench.arrived(1)
-        broker.restart()
-        wait_for(lambda: readies, "it is connected again, and subscribed")
-        acknowledged: list[int] = []
-        bench.client._paho.ack = lambda mid, qos: acknowledged.append(mid)  # type: ignore[method-assign]
-        bench.bridge.handle([old])
-        assert acknowledged == []
-        assert stored.count() == before + 1
-        again = client("again")
-        again.publish(GPS, fix(1, begin))
-        bench.round()
-        assert acknowledged != []
-        assert stored.count() == before + 2
-
-    def test_what_cannot_be_published_is_said(self, bench: Workbench, broker: Broker) -> None:
-        assert bench.client.publish(topics.trip_status(1), b"{}")
-        broker.stop()
-        wait_for(lambda: not bench.client.connected, "it is noticed")
-        assert not bench.client.publish(topics.trip_status(1), b"{}")
-        broker.restart()
-
-
-@pytest.fixture
-def role(broker: Broker) -> Iterator[Callable[[], Role]]:
-    made: list[Role] = []
-
-    def start() -> Role:
-        made.append(Role(broker.settings, "bridge"))
-        return made[-1]
-
-    yield start
-    for one in made:
-        one.kill()
-
-
-def test_a_bridge_that_is_killed_twice_in_a_stream_loses_no_fix_and_doubles_none(
-    role: Callable[[], Role], broker: Broker, stored: Store, begin: datetime
-) -> None:
-    """The whole role, without Redis, against a tracker as the protocol wants it."""
-    from mqtt_bridge.tracker import Fleet
-
-    before = stored.count()
-    fleet = Fleet(broker.settings.paths, "stream")
-    assert fleet.start()
-    fleet.add(VAN, next(_epochs))
-    stop = threading.Event()
-
-    def send() -> None:
-        while not stop.is_set():
-            fleet.step()
-            stop.wait(0.005)
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        bridge = role()
-        for n in range(900):
-            fleet.fix(VAN, fix(n, begin))
-            if n in (300, 600):
-                wait_for(lambda n=n: fleet.acknowledged > n - 290, "some are acknowledged")
-                bridge.kill()
-                bridge = role()
-        wait_for(lambda: fleet.waiting() == 0, "all are acknowledged")
-    finally:
-        stop.set()
-        thread.join()
-        fleet.stop()
-    assert stored.count() == before + 900
-    bridge.process.terminate()
-    assert bridge.process.wait(10) == 0
-
-
-def test_the_log_of_the_bridge_names_nobody(broker: Broker, broker_db: Database) -> None:
-    log = (broker.settings.paths.run_dir / "bridge.log").read_text()
-    assert "mqtt.connected" in log
-    assert "Ada Marsh" not in log
-    assert value(broker_db, "SELECT count(*) FROM patients") == 1

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlite_utils import Database
 
 from appliance import clock, jobs
 from appliance.storage.db import value, write_tx
-from tests.cli.conftest import Box
 
 
-def test_the_queues_are_listed_with_what_waits_in_each_while_the_box_is_down(box: Box, db: Database) -> None:
+def test_the_queues_are_listed_with_what_waits_in_each_while_the_box_is_down(box: Any, db: Database) -> None:
     with write_tx(db) as tx:
         jobs.enqueue(tx, "billing.tasks.generate_invoice", now=clock.now(), trip_id=1)
         jobs.enqueue(tx, "billing.tasks.generate_invoice", now=clock.now(), delay_s=3600, trip_id=2)
@@ -21,12 +21,12 @@ def test_the_queues_are_listed_with_what_waits_in_each_while_the_box_is_down(box
     assert box("queues", "list").out.splitlines()[2].split()[:4] == ["normal", "1", "1", "0"]
 
 
-def test_messages_are_counted_while_redis_runs(box: Box, db: Database, role: Callable[[str], None]) -> None:
+def test_messages_are_counted_while_redis_runs(box: Any, db: Database, role: Callable[[str], None]) -> None:
     role("redis")
     assert [one["messages"] for one in box("queues", "list", "--json").items] == [0, 0, 0]
 
 
-def test_a_pause_is_listed_and_audited_and_ends_with_resume(box: Box, db: Database) -> None:
+def test_a_pause_is_listed_and_audited_and_ends_with_resume(box: Any, db: Database) -> None:
     assert box("queues", "pause", "low_priority").code == 0
     low = box("queues", "list", "--json").items[2]
     assert low["paused_at"]
@@ -38,7 +38,7 @@ def test_a_pause_is_listed_and_audited_and_ends_with_resume(box: Box, db: Databa
     assert value(db, "SELECT group_concat(action) FROM audit_log") == "queue.paused,queue.resumed"
 
 
-def test_an_unknown_queue_is_refused(box: Box, db: Database) -> None:
+def test_an_unknown_queue_is_refused(box: Any, db: Database) -> None:
     said = box("queues", "pause", "urgent")
     assert said.code == 2
     assert "high_priority" in said.err

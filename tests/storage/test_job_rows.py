@@ -44,11 +44,6 @@ def test_a_job_is_a_row_with_its_arguments(depot_db: Database) -> None:
     assert (found["name"], found["queue"], found["state"]) == (INVOICE, "normal", "pending")
 
 
-def test_a_job_of_a_task_that_does_not_exist_is_a_mistake(depot_db: Database) -> None:
-    with pytest.raises(KeyError):
-        ask(depot_db, name="billing.tasks.generate_invoices")
-
-
 def test_a_delayed_job_is_not_due_and_not_sent(depot_db: Database) -> None:
     asked = ask(depot_db, delay_s=60)
     assert not asked.due

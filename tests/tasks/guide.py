@@ -36,6 +36,7 @@ SECTION = OPERATIONS.partition("### The Celery guide, line by line\n")[2].partit
     0
 ]
 SLOW = "tests.slow"
+SLOW_TASK = PROJECT_ROOT / "tests" / "tasks" / "slow_task.py"
 TIMEOUTS = "trips.tasks.check_trip_timeouts"
 
 Test = Callable[..., None]

@@ -35,6 +35,15 @@ def probe_task(n: int) -> Any:
     return current(n)
 
 
+AWKWARD = "tests.awkward"
+
+
+@app.task(base=Durable, name=AWKWARD)
+def awkward(tx: int, name: str, now: str, key: str, id: int, delay_s: float = 1.5) -> list[Any]:
+    """Its arguments have the names that a job's own columns have."""
+    return [tx, name, now, key, id, delay_s]
+
+
 def only_job(db: Database) -> Row:
     """The one job there is."""
     (found,) = job_rows.listed(db, None, 10)

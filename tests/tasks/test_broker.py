@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import amqp.exceptions
 import pytest
 from celery import current_app
+from kombu import pools
 from sqlite_utils import Database
 
 from appliance import clock, jobs
@@ -17,16 +18,21 @@ from tasks.box import Box
 from tasks.celery import app
 from tests.servers import Redis
 
+BROADCAST = "trips.tasks.broadcast_trip_status"
+
 
 @pytest.fixture
 def box_with_redis(box: Box, redis_of_depot: Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[Box]:
     """This process as one that runs the guide's Python: its app is the box's, on the depot's Redis."""
     monkeypatch.setattr(app.conf, "broker_url", f"redis+socket://{box.settings.paths.redis_socket}?virtual_host=0")
-    app.pool.force_close_all()
-    app._pool = None
+    forget_connections()
     yield box
-    app.pool.force_close_all()
-    app._pool = None
+    forget_connections()
+
+
+def forget_connections() -> None:
+    pools.reset()
+    app._after_fork()
 
 
 def get_queue_length(queue_name: str) -> int:
@@ -61,7 +67,7 @@ def test_the_guides_queue_length_is_0_for_an_empty_queue_and_counts_messages(box
 
 def test_the_length_counts_messages_of_every_priority(box_with_redis: Box) -> None:
     for priority in (0, 5, 9):
-        app.send_task("trips.tasks.broadcast_trip_status", args=(1, "x"), queue="normal", priority=priority)
+        app.send_task(BROADCAST, args=(1, "x"), queue="normal", priority=priority, ignore_result=True)
     lengths = Queues(box_with_redis.settings.paths.redis_socket).lengths()
     assert lengths
     assert lengths["normal"] == get_queue_length("normal") == 3

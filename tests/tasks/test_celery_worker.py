@@ -108,8 +108,7 @@ def ended(parts: Box, id: str) -> Row:
 
 def ask_slow(parts: Box, key: str) -> str:
     with write_tx(parts.db) as tx:
-        asked = jobs.enqueue(tx, SLOW, now=clock.now(), key=None, id=f"slow-{key}")
-        tx.conn.execute("UPDATE jobs SET arguments = ? WHERE id = ?", (json.dumps({"key": key}), asked.id))
+        asked = jobs.enqueue_call(tx, SLOW, {"key": key}, now=clock.now())
     parts.sender.send([asked])
     wait_for(lambda: job(parts, asked.id)["state"] == "running", "the worker has it")
     return asked.id
@@ -216,6 +215,20 @@ def test_a_second_message_for_a_running_job_does_nothing(parts: Box) -> None:
     wait_for(lambda: job(parts, after.id)["attempts"] == 1, "the queue has been worked off")
     assert job(parts, id) == found
     assert found["attempts"] == 1
+
+
+def test_a_task_that_no_worker_knows_is_tried_three_times_and_then_shown(parts: Box) -> None:
+    """Its messages are thrown away: without a word of it in the row it would be sent for ever."""
+    with write_tx(parts.db) as tx:
+        asked = jobs.enqueue(tx, "no.such.task", now=clock.now(), trip_id=1)
+    for failures in (1, 2, 3):
+        parts.db.conn.execute("UPDATE jobs SET due_at = created_at WHERE id = ?", (asked.id,))
+        parts.sender.send([asked])
+        wait_for(lambda failures=failures: job(parts, asked.id)["failures"] == failures, "the worker has seen it")
+    assert job(parts, asked.id)["state"] == "failed"
+    assert "no worker knows the task 'no.such.task'" in job(parts, asked.id)["error"]
+    with write_tx(parts.db) as tx:
+        assert job_rows.discard(tx, asked.id, "test", clock.now())
 
 
 def test_a_wiped_redis_in_the_middle_of_a_job_changes_nothing(parts: Box, running: tuple[Settings, Redis]) -> None:

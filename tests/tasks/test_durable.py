@@ -17,7 +17,7 @@ from appliance.storage.db import connect, insert, rows, value, write_tx
 from tasks.box import Box
 from tasks.durable import finishing
 from tests.cast import NOON, SetClock
-from tests.tasks.probe import PROBE, Probe, only_job, probe_task
+from tests.tasks.probe import PROBE, Probe, awkward, only_job, probe_task
 
 
 def run(n: int = 1, task_id: str = "j1") -> Any:
@@ -246,6 +246,14 @@ def test_a_full_disk_loses_no_job(box: Box, probe: Probe, set_clock: SetClock) -
     assert only_job(box.db)["state"] == "waiting" or worker_lock.is_dead(
         box.settings.paths.worker_locks_dir, only_job(box.db)["worker"]
     )
+
+
+def test_the_arguments_of_a_task_may_have_any_names(box: Box, probe: Probe, set_clock: SetClock) -> None:
+    given = {"tx": 1, "name": "n", "now": "soon", "key": "k", "id": 7}
+    by_delay = awkward.delay(**given)
+    assert awkward.apply(task_id=by_delay.id).get() == [1, "n", "soon", "k", 7, 1.5]
+    assert awkward.apply(kwargs=given, task_id="by-name").get() == [1, "n", "soon", "k", 7, 1.5]
+    assert {row["key"] for row in rows(box.db, "SELECT key FROM jobs")} == {None}
 
 
 def test_always_eager_runs_it_here_with_its_row(box: Box, probe: Probe, eager: None, set_clock: SetClock) -> None:

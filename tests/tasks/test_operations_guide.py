@@ -7,16 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from appliance import clock
-from appliance.paths import PROJECT_ROOT
 from appliance.storage import queues
 from appliance.storage.db import write_tx
 from tasks.sweeper import Sweeper
 from tests.servers import CeleryWorker, wait_for
 from tests.tasks import test_guide_alone  # noqa: F401  its lines count, too
-from tests.tasks.guide import CHECKS, DEPOTBOX, LINES, TIMEOUTS, Guide, depot_with_redis, line
+from tests.tasks.guide import CHECKS, DEPOTBOX, LINES, SLOW_TASK, TIMEOUTS, Guide, depot_with_redis, line
 
 ACTIVE = "celery -A tasks inspect active"
-SLOW_TASK = PROJECT_ROOT / "tests" / "tasks" / "slow_task.py"
 
 
 @pytest.fixture(scope="module")
