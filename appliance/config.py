@@ -20,6 +20,8 @@ from msgspec import Meta, Struct, structs
 from appliance import paths
 from appliance.errors import ConfigError
 
+SECRET_NAMES = ("pass", "secret", "token", "key", "pwd")
+
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(ge=0, le=86400)]
 
@@ -219,7 +221,9 @@ def _value(source: str, name: str, key: str, value: Any, *, strict: bool) -> Any
     kind = SECTIONS[name]
     hints = get_type_hints(kind, include_extras=True)
     if key not in hints:
-        raise ConfigError(_unknown(key, list(hints)), subject=f"{source}: {name}.{key} = {value!r}")
+        # Somebody may have misspelt the name of a secret.
+        shown = "********" if any(part in key.lower() for part in SECRET_NAMES) else repr(value)
+        raise ConfigError(_unknown(key, list(hints)), subject=f"{source}: {name}.{key} = {shown}")
     try:
         return msgspec.convert(value, hints[key], strict=strict)
     except msgspec.ValidationError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +14,10 @@ from appliance.errors import InputError, NotFound
 from appliance.events import Event as LiveEvent
 from appliance.storage import invoices, payers, people, times, trips, vehicles
 from appliance.storage.db import Row, Tx
+
+FIRST_YEAR = 2000
+FUTURE = timedelta(minutes=5)
+"""How far a clock may run ahead of the box's own; an event beyond it is refused."""
 
 Source = Literal["driver", "dispatcher", "phone", "import", "system"]
 
@@ -55,6 +59,13 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> int:
     """
     if new.pickup_at.tzinfo is None or (new.appointment_at and new.appointment_at.tzinfo is None):
         raise InputError("expected a time with its zone, like 2026-01-26T15:57:00Z", subject="pickup_at")
+    if not FIRST_YEAR <= new.pickup_at.year <= now.year + 2:
+        raise InputError(f"expected a time between {FIRST_YEAR} and {now.year + 2}", subject="pickup_at")
+    for name, given in (("pickup_address", new.pickup_address), ("dropoff_address", new.dropoff_address)):
+        if not given.strip() or "\0" in given:
+            raise InputError("expected a text", subject=name)
+    if new.driver and not new.vehicle:
+        raise InputError("a driver is given together with a vehicle", subject=f"driver {new.driver!r}")
     if new.level not in list(LevelOfService):
         raise InputError(f"expected one of {', '.join(LevelOfService)}", subject=f"level {new.level!r}")
     if new.ref and trips.by_ref(tx, new.ref):
@@ -108,6 +119,7 @@ def apply(
     vehicle: str | None = None,
     driver: str | None = None,
     odometer_km: float | None = None,
+    check_time: bool = True,
 ) -> Outcome:
     """Applies one event to a trip and writes its event row; a refused event is written too, with its reason.
 
@@ -128,6 +140,10 @@ def apply(
         reason = "there is no such trip"
     else:
         try:
+            if check_time and at > now + FUTURE:
+                raise trip.Refusal("the time is in the future")
+            if event is Event.completed and found["on_board_at"] and at < times.parse(found["on_board_at"]):
+                raise trip.Refusal("the time is before the patient was on board")
             after = trip.advance(state, event)
             columns = dict.fromkeys(trip.cleared(state, event))
             columns |= _columns(tx, found, event, at, contact_attempts, waited_s, vehicle, driver)

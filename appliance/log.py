@@ -35,7 +35,9 @@ def configure(role: str, level: str = "info", *, terminal: bool | None = None) -
         return event
 
     shared = [with_role, *(item for item in _SHARED if not (colours and item is structlog.processors.format_exc_info))]
-    renderer: Any = structlog.dev.ConsoleRenderer() if colours else structlog.processors.JSONRenderer()
+    # Without the values of local variables, which is what structlog shows where it can: patient data may be among them.
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer: Any = console if colours else structlog.processors.JSONRenderer()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -14,18 +14,46 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from typing import Any
 
 from appliance import atomicfile
 from appliance.config import Mail, Settings
 from appliance.errors import Permanent, Transient
 
 TIMEOUT_S = 20.0
-"""For the connection and for each answer of the relay."""
+"""For the connection and for each answer of the relay but the last."""
+
+CONFIRM_S = 300.0
+"""For the answer to the whole message: a relay that scans it takes its time (RFC 5321, 4.5.3.2, says up to 600 s)."""
 
 Attachment = tuple[str, bytes, str]
 """File name, content, MIME type."""
 
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"']+@[^\s<>()\[\],;:\"']+")
+
+
+class _Unconfirmed(Exception):
+    """The message has been handed over, and the relay has not said whether it took it."""
+
+
+def _data(smtp: smtplib.SMTP, msg: Any) -> tuple[int, bytes]:
+    """Hands the message over. Waits longer for the last answer, and tells a missing one from what broke before it."""
+    if smtp.sock is not None:
+        smtp.sock.settimeout(CONFIRM_S)
+    try:
+        return smtplib.SMTP.data(smtp, msg)
+    except (OSError, smtplib.SMTPServerDisconnected) as error:
+        raise _Unconfirmed from error
+
+
+class _Plain(smtplib.SMTP):
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        return _data(self, msg)
+
+
+class _Tls(smtplib.SMTP_SSL):
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        return _data(self, msg)
 
 
 def message_id(kind: str, uid: str, settings: Settings) -> str:
@@ -68,7 +96,8 @@ def send(settings: Settings, mail: EmailMessage, *, timeout_s: float = TIMEOUT_S
 
     When it returns, the relay has taken it (or the file is on disk; the same message again is the same file). Raises
     Transient for trouble with the network, the relay's certificate or the disk and for 4xx answers, Permanent for 5xx
-    ones, with the relay's words but without the recipient's address.
+    ones and where the relay was given the message and never answered; with the relay's words but without the
+    recipient's address.
     """
     if settings.mail.host:
         _relay(settings.mail, mail, timeout_s)
@@ -92,6 +121,10 @@ def _relay(relay: Mail, mail: EmailMessage, timeout_s: float) -> None:
     try:
         smtp = _connect(relay, timeout_s)
         smtp.send_message(mail)
+    except _Unconfirmed as error:
+        # Sent again it might arrive twice: a person decides.
+        hint = "ask whether it arrived; retry it if it did not"
+        raise Permanent("the relay did not confirm the mail", subject=subject, hint=hint) from error
     except smtplib.SMTPRecipientsRefused as error:
         code, said = next(iter(error.recipients.values()))
         raise _refused(code, said, mail, subject) from None  # the cause would carry the address
@@ -120,9 +153,9 @@ def _connect(relay: Mail, timeout_s: float) -> smtplib.SMTP:
     name = _domain(relay)
     if relay.security == "tls":
         context = ssl.create_default_context()
-        smtp: smtplib.SMTP = smtplib.SMTP_SSL(relay.host, relay.port, name, timeout=timeout_s, context=context)
+        smtp: smtplib.SMTP = _Tls(relay.host, relay.port, name, timeout=timeout_s, context=context)
     else:
-        smtp = smtplib.SMTP(relay.host, relay.port, name, timeout=timeout_s)
+        smtp = _Plain(relay.host, relay.port, name, timeout=timeout_s)
     try:
         if relay.security == "starttls":
             smtp.starttls(context=ssl.create_default_context())

@@ -72,7 +72,7 @@ class Paths:
 
     @property
     def supervisor_lock(self) -> Path:
-        return self.run_dir / "supervisor.lock"
+        return self.data_dir / "supervisor.lock"  # not in run_dir, which may be deleted: two boxes must not meet
 
     def prepare(self) -> None:
         """Makes every folder, private to the owner. Raises ConfigError where the data folder cannot be written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.table import Table
 from appliance import log
 from appliance.cli.options import json_option, with_settings
 from appliance.config import Settings
-from appliance.errors import Unavailable
+from appliance.errors import InputError, Unavailable
 from appliance.storage.db import open_depot
 from mqtt_bridge import recording
 from mqtt_bridge import replay as replays
@@ -36,6 +37,8 @@ def replay(
     Columns: vehicle_id, trip_id, timestamp (UTC), latitude, longitude; bearing, origin, destination if known.
     """
     log.configure("replay", "warning")
+    if not math.isfinite(speed):
+        raise InputError("expected a number above 0", subject=f"--speed {speed}")
     if not settings.paths.mqtt_socket.exists():
         raise Unavailable(
             "the box does not run on this data folder", subject=settings.storage.data_dir, hint="depotbox run"
@@ -66,6 +69,8 @@ def replay(
         click.echo(msgspec.json.encode(report))
     else:
         _print(report)
+    if report.invoices < report.trips:
+        raise Unavailable(f"{report.trips - report.invoices} trips have no invoice yet", hint="depotbox jobs list")
     if report.unanswered:
         raise Unavailable(f"{report.unanswered} fixes or events were not answered", hint="depotbox status")
 

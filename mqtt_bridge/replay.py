@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import zlib
 from collections.abc import Callable
@@ -74,7 +75,7 @@ def run(
     recorded = recorded_trips.create(db, settings, recording, shift, now) if create_trips else []
     store = gps.Store(settings.paths.gps_dir)
     stored, rejected = store.count(), store.rejected(1)[1]
-    fleet = Fleet(settings.paths, f"replay-{recording.digest[:8]}")
+    fleet = Fleet(settings.paths, f"replay-{recording.digest[:8]}-{os.getpid()}")
     if not fleet.start():
         raise Unavailable("the broker does not answer", subject=str(settings.paths.mqtt_socket), hint="depotbox status")
     try:

@@ -69,6 +69,7 @@ def press(db: Database, settings: Settings, vehicle: str, payload: bytes) -> Rep
             contact_attempts=button.contact_attempts,
             waited_s=button.waited_s,
             odometer_km=button.odometer_km,
+            check_time=False,  # done, by the configured limits
         )
     return _reply(button.event_id, outcome, button)
 

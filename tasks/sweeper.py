@@ -116,17 +116,19 @@ def _to_send(waiting: list[Row], length: int, now: datetime) -> list[Row]:
     """Of the waiting jobs of one queue those that have no message, as far as can be told.
 
     They were not sent since they came due, or have waited too long: 5 s with an empty queue, else a minute (doubling
-    with each time). No more can be missing than jobs wait beyond the queue's length: those that were sent longest ago.
+    with each time). No more messages can be missing than the queue is shorter than it should be: those that were sent
+    longest ago.
     """
-    missing = waiting[0]["open"] - length
+    missing = waiting[0]["outstanding"] - length
     chosen: list[Row] = []
     for row in waiting:
         if row["sent_at"] is None or row["sent_at"] < row["due_at"]:
             chosen.append(row)
-        elif len(chosen) < missing:
+        elif missing > 0:
             age = now - times.parse(row["sent_at"])
             patience_s = PATIENCE_S * 2 ** min(row["sends"], 6) if length else GRACE_S
             # Sent in the future: the clock has stepped back, and nobody knows how long it has waited.
             if age > timedelta(seconds=patience_s) or age < timedelta():
                 chosen.append(row)
+                missing -= 1
     return chosen

@@ -58,6 +58,11 @@ def from_http(request: Request[Any, Any, Any], error: HTTPException) -> Response
     return answer(request, status, _fields(error) or error.detail or status.phrase, dict(error.headers or {}))
 
 
+def too_large(request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
+    """A number, a date or a nesting beyond what can be stored."""
+    return answer(request, HTTPStatus.BAD_REQUEST, "a number, a date or a nesting is beyond what can be")
+
+
 def unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """A mistake of ours: the traceback goes into the log, nothing of it to the client."""
     _log.error("web.unexpected", method=request.method, route=_route(request), exc_info=error)
@@ -96,5 +101,7 @@ def _route(request: Request[Any, Any, Any]) -> str:
 HANDLERS: dict[int | type[Exception], Any] = {
     errors.DepotError: from_depot,
     HTTPException: from_http,
+    OverflowError: too_large,
+    RecursionError: too_large,
     Exception: unforeseen,
 }

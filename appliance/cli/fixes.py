@@ -6,6 +6,7 @@ import json
 
 import click
 
+from appliance.cli.depot import opened
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.tables import local, print_list, shown
 from appliance.config import Settings
@@ -24,7 +25,8 @@ def fixes() -> None:
 @with_settings
 def count(settings: Settings, as_json: bool) -> None:
     """Print how many fixes are stored, over all days that are kept."""
-    total = Store(settings.paths.gps_dir).count()
+    with opened(settings):  # says so where there is no depot
+        total = Store(settings.paths.gps_dir).count()
     click.echo(json.dumps({"count": total}) if as_json else total)
 
 
@@ -34,7 +36,8 @@ def count(settings: Settings, as_json: bool) -> None:
 @with_settings
 def rejected(settings: Settings, limit: int, as_json: bool) -> None:
     """List the newest rejected fixes: what was wrong, what was allowed, and how the payload began."""
-    found, total = Store(settings.paths.gps_dir).rejected(limit)
+    with opened(settings):
+        found, total = Store(settings.paths.gps_dir).rejected(limit)
     items = [
         {
             "received_at": one["received_at"] if as_json else local(one["received_at"], settings.zone),

@@ -10,7 +10,8 @@ import click
 from appliance import lifeline, log, roles
 from appliance.cli.options import with_settings
 from appliance.config import Settings
-from appliance.errors import DepotError
+from appliance.errors import Busy, DepotError
+from appliance.supervisor import statusfile
 
 
 @click.command()
@@ -19,6 +20,9 @@ from appliance.errors import DepotError
 def role(settings: Settings, name: str) -> int:
     """Run one role of the box in this process."""
     chosen = roles.find(name)
+    status = statusfile.read(settings.paths)
+    if status and os.environ.get(lifeline.PARENT) != str(status.supervisor_pid):
+        raise Busy("a box already runs on this data folder", subject=f"role {name}", hint="depotbox status shows it")
     if parent := os.environ.pop(lifeline.PARENT, None):
         lifeline.die_with_parent(int(parent), signal.SIGTERM if chosen.native else signal.SIGKILL)
     log.configure(chosen.name, settings.log.level)

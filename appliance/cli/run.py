@@ -17,7 +17,7 @@ from appliance.supervisor.unit import State, Unit
 
 
 @click.command()
-@click.option("--demo", is_flag=True, help="With demonstration data: vehicles that drive a recorded day.")
+@click.option("--demo", is_flag=True, help="With a demonstration depot: made-up vehicles that drive made-up trips.")
 @with_settings
 def run(settings: Settings, demo: bool) -> int:
     """Start the box in the foreground; Ctrl-C ends it."""

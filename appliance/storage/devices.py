@@ -38,16 +38,19 @@ def add(tx: Tx, vehicle_id: int, code: str, password_hash: str, now: datetime) -
     while value(tx, "SELECT 1 FROM devices WHERE username = ?", username):
         count += 1
         username = f"{code}-{count + 1}"
-    insert(
+    first = position_source(tx, vehicle_id) is None
+    id = insert(
         tx,
         "devices",
         uid=uids.new(),
         vehicle_id=vehicle_id,
         username=username,
         password_hash=password_hash,
-        position_source=int(position_source(tx, vehicle_id) is None),
+        position_source=int(first),
         created_at=times.text(now),
     )
+    if first:
+        _note_source(tx, vehicle_id, id, now)
     return username
 
 
@@ -56,6 +59,24 @@ def position_source(db: Database, vehicle_id: int) -> Row | None:
     return row(
         db, "SELECT * FROM devices WHERE vehicle_id = ? AND position_source = 1 AND revoked_at IS NULL", vehicle_id
     )
+
+
+def position_source_at(db: Database, vehicle_id: int, at: datetime) -> int | None:
+    """The id of the device that was the vehicle's position source then, revoked since or not; before the first one,
+    the first one. A replaced tracker takes nothing from the trips that it measured."""
+    found = value(
+        db,
+        "SELECT device_id FROM position_sources WHERE vehicle_id = ?"
+        " ORDER BY since > ?, CASE WHEN since > ? THEN id ELSE -id END LIMIT 1",
+        vehicle_id,
+        times.text(at),
+        times.text(at),
+    )
+    return None if found is None else int(found)
+
+
+def _note_source(tx: Tx, vehicle_id: int, device_id: int, now: datetime) -> None:
+    insert(tx, "position_sources", vehicle_id=vehicle_id, device_id=device_id, since=times.text(now))
 
 
 def by_username(db: Database, username: str) -> Row | None:
@@ -91,6 +112,8 @@ def revoke(tx: Tx, username: str, now: datetime) -> Row | None:
             " WHERE id = (SELECT min(id) FROM devices WHERE vehicle_id = ? AND revoked_at IS NULL)",
             (found["vehicle_id"],),
         )
+        if follower := position_source(tx, found["vehicle_id"]):
+            _note_source(tx, found["vehicle_id"], follower["id"], now)
     return found
 
 

@@ -15,6 +15,10 @@ from sqlite_utils import Database
 from appliance.storage import times
 from appliance.storage.db import Row, Tx, row, rows, value
 
+_OPEN = "state IN ('pending', 'waiting')"
+_NOT_PAUSED = "queue NOT IN (SELECT queue FROM queue_pauses)"
+_JUDGED = "id, name, queue, due_at, sent_at, sends"
+
 STATES = ("pending", "running", "done", "failed", "waiting", "discarded")
 
 
@@ -115,18 +119,35 @@ def fail(tx: Tx, id: str, attempt: int, error: str, traceback: str, now: datetim
 
 
 def unfinished(db: Database, now: datetime, limit: int = 500) -> list[Row]:
-    """Jobs that are due and not claimed, for the sweeper to judge which to send again. Of each queue that is not paused
-    at most `limit`, first those that were not sent since they came due, then those that were sent longest ago. `open`
-    is how many the queue has in all."""
-    return rows(
+    """Jobs that are due and not claimed, for the sweeper to judge which to send again, by queue; none of paused queues.
+
+    First at most `limit` that were not sent since they came due; then, of each queue, at most `limit` that were sent
+    longest ago, with `outstanding`: how many of the queue should have a message. Quick also with many thousand open.
+    """
+    # The planner would rather read every open job.
+    found = rows(
         db,
-        "SELECT id, name, queue, due_at, sent_at, sends, open FROM (SELECT *,"
-        " count(*) OVER (PARTITION BY queue) AS open,"
-        " row_number() OVER (PARTITION BY queue ORDER BY sent_at >= due_at, sent_at, due_at) AS place FROM jobs"
-        " WHERE state IN ('pending', 'waiting') AND (due_at <= ? OR sent_at >= due_at)"
-        " AND queue NOT IN (SELECT queue FROM queue_pauses)) WHERE place <= ? ORDER BY queue, place",
+        f"SELECT {_JUDGED} FROM jobs INDEXED BY jobs_unsent WHERE {_OPEN} AND (sent_at IS NULL OR sent_at < due_at)"
+        f" AND due_at <= ? AND {_NOT_PAUSED} ORDER BY due_at LIMIT ?",
         times.text(now),
         limit,
+    )
+    counts = rows(
+        db,
+        f"SELECT queue, count(*) AS outstanding FROM jobs INDEXED BY jobs_sent WHERE {_OPEN} AND sent_at >= due_at"
+        f" AND {_NOT_PAUSED} GROUP BY queue",
+    )
+    outstanding = {one["queue"]: one["outstanding"] for one in counts}
+    for queue in outstanding:
+        found += rows(
+            db,
+            f"SELECT {_JUDGED} FROM jobs INDEXED BY jobs_sent WHERE {_OPEN} AND sent_at >= due_at AND queue = ?"
+            " ORDER BY sent_at LIMIT ?",
+            queue,
+            limit,
+        )
+    return sorted(
+        (one | {"outstanding": outstanding.get(one["queue"], 0)} for one in found), key=lambda one: str(one["queue"])
     )
 
 

@@ -66,6 +66,13 @@ CREATE TABLE devices (
 ) STRICT;
 CREATE UNIQUE INDEX devices_source ON devices (vehicle_id) WHERE position_source = 1 AND revoked_at IS NULL;
 
+-- Which device was a vehicle's position source since when: a trail is that of its own time.
+CREATE TABLE position_sources (
+  id INTEGER PRIMARY KEY, vehicle_id INTEGER NOT NULL REFERENCES vehicles (id),
+  device_id INTEGER NOT NULL REFERENCES devices (id), since TEXT NOT NULL
+) STRICT;
+CREATE INDEX position_sources_vehicle ON position_sources (vehicle_id, since);
+
 CREATE TABLE drivers (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, code TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
   phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '', user_id INTEGER REFERENCES users (id),
@@ -169,6 +176,10 @@ CREATE TABLE jobs (
   retried_by TEXT, retried_at TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX jobs_open ON jobs (due_at) WHERE state IN ('pending', 'waiting');
+-- What the sweeper looks at every second: due and without a message, and with one.
+CREATE INDEX jobs_unsent ON jobs (due_at)
+  WHERE state IN ('pending', 'waiting') AND (sent_at IS NULL OR sent_at < due_at);
+CREATE INDEX jobs_sent ON jobs (queue, sent_at) WHERE state IN ('pending', 'waiting') AND sent_at >= due_at;
 CREATE INDEX jobs_running ON jobs (claimed_at) WHERE state = 'running';
 CREATE INDEX jobs_finished ON jobs (state, finished_at);
 -- Not the running ones: they may have read before the change that asks again.

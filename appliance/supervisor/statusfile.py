@@ -52,7 +52,16 @@ def read(paths: Paths) -> RunStatus | None:
         ) from error
     except (OSError, msgspec.DecodeError):
         return None
-    return status if lock.held_by(paths, status.supervisor_pid) else None
+    if not lock.held_by(paths, status.supervisor_pid):
+        return None
+    # On a full disk the file cannot be replaced: a process that has ended is not believed.
+    roles = [
+        msgspec.structs.replace(role, state="ended", pid=None)
+        if role.pid is not None and not Path(f"/proc/{role.pid}").exists()
+        else role
+        for role in status.roles
+    ]
+    return msgspec.structs.replace(status, roles=roles)
 
 
 def pid_of(paths: Paths, role: str) -> int | None:

@@ -261,29 +261,53 @@ def test_a_relay_with_an_unknown_certificate_gets_no_mail(
     assert not relay.taken
 
 
-def test_a_relay_that_cannot_say_goodbye_has_the_mail_all_the_same(data_dir: Path) -> None:
-    """A lost answer to QUIT must not look like a mail that was not sent: it would be sent again."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+@pytest.fixture
+def raw_relay() -> Iterator[Callable[[bytes], int]]:
+    """`raw_relay(last)` listens once, takes a whole message, says `last`, hangs up, and returns its port."""
+    with ExitStack() as cleanup:
 
-        def serve_one() -> None:
-            connection, _ = listener.accept()
-            with connection, connection.makefile("rwb") as stream:
-                stream.write(b"220 relay\r\n")
-                stream.flush()
-                for answer in (b"250 relay", b"250 OK", b"250 OK", b"354 go on"):
-                    stream.readline()
-                    stream.write(answer + b"\r\n")
+        def begin(last: bytes) -> int:
+            listener = cleanup.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def serve_one() -> None:
+                connection, _ = listener.accept()
+                with connection, connection.makefile("rwb") as stream:
+                    stream.write(b"220 relay\r\n")
                     stream.flush()
-                while stream.readline() != b".\r\n":
-                    pass
-                stream.write(b"250 taken\r\n")
-                stream.flush()
+                    for answer in (b"250 relay", b"250 OK", b"250 OK", b"354 go on"):
+                        stream.readline()
+                        stream.write(answer + b"\r\n")
+                        stream.flush()
+                    while stream.readline() != b".\r\n":
+                        pass
+                    stream.write(last)
+                    stream.flush()
 
-        thread = threading.Thread(target=serve_one)
-        thread.start()
-        settings = settings_with(data_dir, host="127.0.0.1", port=listener.getsockname()[1])
-        mailer.send(settings, make(settings))
-        thread.join(20)
+            thread = threading.Thread(target=serve_one)
+            thread.start()
+            cleanup.callback(thread.join, 20)
+            port: int = listener.getsockname()[1]
+            return port
+
+        yield begin
+
+
+def test_a_relay_that_cannot_say_goodbye_has_the_mail_all_the_same(
+    data_dir: Path, raw_relay: Callable[[bytes], int]
+) -> None:
+    """A lost answer to QUIT must not look like a mail that was not sent: it would be sent again."""
+    settings = settings_with(data_dir, host="127.0.0.1", port=raw_relay(b"250 taken\r\n"))
+    mailer.send(settings, make(settings))
+
+
+def test_a_mail_that_the_relay_did_not_confirm_is_not_sent_again_by_itself(
+    data_dir: Path, raw_relay: Callable[[bytes], int]
+) -> None:
+    """The relay has the whole message and its answer is lost: a person decides."""
+    settings = settings_with(data_dir, host="127.0.0.1", port=raw_relay(b""))
+    error = fails(settings)
+    assert isinstance(error, Permanent)
+    assert "did not confirm" in str(error)
 
 
 def test_without_a_relay_the_same_mail_twice_is_one_file(data_dir: Path) -> None:

@@ -196,7 +196,7 @@ def test_a_backlog_in_one_queue_hides_no_job_of_another(depot_db: Database) -> N
     completion = ask(depot_db, name="trips.tasks.process_trip_completion", delay_s=60)
     found = rows.unfinished(depot_db, NOON + 60 * SECOND, limit=10)
     assert completion.id in [row["id"] for row in found]
-    assert {row["queue"]: row["open"] for row in found} == {"low_priority": 30, "normal": 1}
+    assert {row["queue"]: row["outstanding"] for row in found} == {"low_priority": 30, "normal": 0}
     assert len(found) == 11
 
 
@@ -208,6 +208,21 @@ def test_what_was_never_sent_comes_first_and_then_what_was_sent_longest_ago(depo
     found = [row["id"] for row in rows.unfinished(depot_db, NOON + 30 * SECOND)]
     assert found[:4] == [never, *sent[2:]]
     assert set(found[4:]) == set(sent[:2])
+
+
+def test_ten_thousand_open_jobs_are_judged_without_reading_all_of_them(depot_db: Database) -> None:
+    """Once a second: the plan must not sort, nor scan, the table."""
+    plans: list[str] = []
+    depot_db.conn.set_trace_callback(plans.append)
+    rows.unfinished(depot_db, NOON)
+    ask(depot_db)
+    rows.unfinished(depot_db, NOON)
+    depot_db.conn.set_trace_callback(None)
+    asked = [plan for plan in plans if plan.startswith("SELECT")]
+    assert len(asked) == 5
+    for plan in asked:
+        steps = [str(step[3]) for step in depot_db.conn.execute(f"EXPLAIN QUERY PLAN {plan}")]
+        assert not any("TEMP B-TREE" in step or step == "SCAN jobs" for step in steps), (plan, steps)
 
 
 def test_a_clock_that_steps_back_does_not_hide_what_was_due(depot_db: Database) -> None:

@@ -73,7 +73,12 @@ def test_live_events_go_on_after_redis_was_killed(
             while next_event(each)[0] != "resync":
                 pass
         publisher.publish(changed)
-        assert next_event(fleet) == next_event(trip) == ("trip", '{"id":1}')
+        for each in (fleet, trip):
+            while (event := next_event(each))[
+                0
+            ] == "resync":  # one for the loss, one for the gap after it, or both in one
+                pass
+            assert event == ("trip", '{"id":1}')
 
 
 def test_ready_is_said_once_it_serves(

@@ -37,18 +37,18 @@ def read(
     points: bool = True,
     every_s: float = 0.0,
 ) -> Trail:
-    """The trail of a vehicle's position source between two times, outliers left out as billing leaves them out.
+    """The trail of a vehicle's position source of that time, between two times. Outliers are left out, as for the bill.
 
     Without `points` it is the line alone; with `every_s` fixes that follow sooner than that are left out of the answer.
     Raises InputError when the span holds more than `MOST_FIXES`.
     """
-    source = devices.position_source(db, vehicle)
+    source = devices.position_source_at(db, vehicle, end)
     fixes: list[Fix] = []
     for day in store.days():
         begin = datetime.combine(day, time(), UTC)
         first, last = max(start, begin), min(end, begin + timedelta(days=1, milliseconds=-1))
         if first <= last:
-            fixes += store.trail(vehicle, source["id"] if source else None, first, last)
+            fixes += store.trail(vehicle, source, first, last)
         if len(fixes) > MOST_FIXES:
             raise InputError(f"there are more than {MOST_FIXES} fixes", subject="start, end", hint="ask for less time")
     kept, _outliers = clean(fixes, limits(settings))

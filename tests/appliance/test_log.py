@@ -1,0 +1,45 @@
+"""What a log line shows, and what it must not."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from appliance import log
+
+
+@pytest.fixture(autouse=True)
+def put_back() -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = before, level
+    structlog.reset_defaults()
+
+
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "JSON"])
+def test_a_traceback_shows_no_values_of_local_variables(capfd: pytest.CaptureFixture[str], terminal: bool) -> None:
+    """A patient's name in a local variable stays there."""
+    log.configure("test", terminal=terminal)
+    patient = "Zyxquilla Quorvex"
+    try:
+        raise ValueError(len(patient))
+    except ValueError:
+        log.get("test").exception("role.failed")
+    said = capfd.readouterr().err
+    assert "ValueError" in said
+    assert "Zyxquilla" not in said
+
+
+def test_lines_from_other_threads_have_the_role_too(capfd: pytest.CaptureFixture[str]) -> None:
+    """As the documents promise of every line."""
+    log.configure("bridge", terminal=False)
+    thread = threading.Thread(target=lambda: log.get("test").info("mqtt.connected"))
+    thread.start()
+    thread.join()
+    assert json.loads(capfd.readouterr().err)["role"] == "bridge"
