@@ -46,7 +46,7 @@ def test_a_trip_with_a_vehicle_is_assigned_at_once(depot_db: Database, cast: Cas
         ({"level": "flying"}, InputError, "level 'flying': expected one of ambulatory"),
         ({"payer": "Nobody"}, NotFound, "payer 'Nobody'"),
         ({"vehicle": "VAN-9"}, InputError, "no vehicle 'VAN-9'"),
-        ({"driver": "D9"}, NotFound, "driver 'D9'"),
+        ({"driver": "D9"}, InputError, "no driver 'D9'"),
         ({"level": "stretcher"}, InputError, "VAN-1 is not fitted for stretcher"),
         ({"will_call": True}, InputError, "cannot be given to a vehicle"),
     ],
