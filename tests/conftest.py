@@ -15,14 +15,14 @@ from appliance.config import Settings
 from appliance.storage.db import open_depot
 from appliance.storage.gps import Store, Writer
 from tests import cast as play
-from tests.cast import NOON, Cast, SetClock
+from tests.cast import MEMORY, NOON, Cast, SetClock
 from tests.servers import Redis, running_redis
 
 
 @pytest.fixture
 def depot_dir() -> Iterator[Path]:
     """A folder with a path short enough for the sockets below it, as that of an installed box."""
-    folder = Path(tempfile.mkdtemp(prefix="depot-"))
+    folder = Path(tempfile.mkdtemp(prefix="depot-", dir=MEMORY))
     yield folder
     shutil.rmtree(folder)
 

@@ -26,7 +26,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Broker]:
-    with tempfile.TemporaryDirectory(prefix="depot-") as folder:
+    with tempfile.TemporaryDirectory(prefix="depot-", dir=play.MEMORY) as folder:
         settings = play.depot(Path(folder), DEPOTBOX_MQTT__PORT=str(free_port()), DEPOTBOX_BILLING__SETTLE_S="60")
         db = open_depot(settings.paths.depot_db)
         play.hire(db, clock.now())

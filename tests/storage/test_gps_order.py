@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from appliance.domain.fix import Fix
 from appliance.storage.gps import Arrival, Batch, Store, Writer
-from tests.cast import NOON
+from tests.cast import MEMORY, NOON
 
 MIDNIGHT = NOON.replace(hour=0)
 
@@ -41,15 +41,9 @@ ARRIVALS = st.builds(
 )
 
 
-def fast_folder() -> tempfile.TemporaryDirectory[str]:
-    """In memory where that is possible: nothing here is about the disk."""
-    memory = Path("/dev/shm")
-    return tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
-
-
 def stored(groups: list[list[Arrival]]) -> dict[str, Any]:
     """All rows of all day files but the lag, which says when a fix came first."""
-    with fast_folder() as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         folder = Path(name)
         writer = Writer(folder, late_s=10.0)
         for group in groups:
@@ -93,7 +87,7 @@ def test_the_rows_are_the_same_in_any_order_and_in_any_groups(
 @given(fixes=st.lists(FIXES, min_size=1, max_size=5))
 def test_a_change_row_is_written_exactly_when_a_late_fix_changes_a_row(fixes: list[Fix]) -> None:
     received = MIDNIGHT + timedelta(minutes=5)
-    with fast_folder() as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         writer, store = Writer(Path(name), late_s=10.0), Store(Path(name))
         for fix in fixes:
             before = store.trail(1, 1, MIDNIGHT - timedelta(hours=1), NOON)

@@ -42,7 +42,7 @@ PROBES = Path(__file__).with_name("slow_task.py")
 @pytest.fixture(scope="module")
 def running() -> Iterator[tuple[Settings, Redis]]:
     """One depot with Redis and one worker for all tests here."""
-    with tempfile.TemporaryDirectory(prefix="depot-") as folder, contextlib.ExitStack() as cleanup:
+    with tempfile.TemporaryDirectory(prefix="depot-", dir=play.MEMORY) as folder, contextlib.ExitStack() as cleanup:
         settings = play.depot(Path(folder))
         os.mkfifo(settings.paths.run_dir / "slow")
         redis = cleanup.enter_context(running_redis(settings))

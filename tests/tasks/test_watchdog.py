@@ -87,7 +87,8 @@ class Watched:
 
     def __init__(self, settings: Settings, watchdog_s: float) -> None:
         argv = [sys.executable, "-m", "appliance", "role", ROLE]
-        table = [{"name": ROLE, "script": f"os.execv({sys.executable!r}, {argv!r})", "watchdog_s": watchdog_s}]
+        script = f"os.environ[lifeline.PARENT] = str(os.getppid()); os.execv({sys.executable!r}, {argv!r})"
+        table = [{"name": ROLE, "script": script, "watchdog_s": watchdog_s}]
         self._paths = settings.paths
         self.log = settings.paths.run_dir / "fakebox.log"
         with self.log.open("wb") as log:
