@@ -65,6 +65,10 @@ class Sender:
         """Sends a task that may be lost: the next one says more."""
         self._send(name, kwargs=kwargs, expires=expires_s)
 
+    def broadcast_status(self, trip_id: int, status: str) -> None:
+        """Tells everybody who tracks the trip that its state is another."""
+        self.send_ephemeral("trips.tasks.broadcast_trip_status", 60.0, trip_id=trip_id, status=status)
+
     def _send(self, name: str, **options: Any) -> None:
         try:
             self._app.send_task(name, retry=False, ignore_result=True, **options)

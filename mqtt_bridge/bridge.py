@@ -73,4 +73,6 @@ class Bridge:
                 reason=reply.outcome.reason,
             )
             self.live.say(reply.outcome.events, reply.outcome.jobs)
+            if reply.trip_id is not None and reply.outcome.events and reply.outcome.state:
+                self.live.status(reply.trip_id, reply.outcome.state)
         self.client.acknowledge(message)

@@ -36,6 +36,7 @@ class Live:
         self._trips: Mapping[str, list[int]] = {}
         self._said: list[Event] = []
         self._asks: list[Ask] = []
+        self._states: dict[int, str] = {}
         self._broadcast_at: dict[int, float] = {}
         self._to_broadcast: dict[int, Fix] = {}
         self._checked_at = 0.0
@@ -60,6 +61,12 @@ class Live:
                 if known is None or fix.at > known.at:
                     self._newest[code] = fix
                     self._dirty.add(code)
+            self._changed.notify()
+
+    def status(self, trip_id: int, state: str) -> None:
+        """The state of a trip for everybody who tracks it."""
+        with self._changed:
+            self._states[trip_id] = state
             self._changed.notify()
 
     def say(self, events: list[Event], asks: list[Ask]) -> None:
@@ -88,6 +95,7 @@ class Live:
             dirty, self._dirty = self._dirty, set()
             said, self._said = self._said, []
             asks, self._asks = self._asks, []
+            states, self._states = self._states, {}
             fixes = {code: self._newest[code] for code in dirty}
             trips = self._trips
             self._to_broadcast |= {id: fix for code, fix in fixes.items() for id in trips.get(code, ())}
@@ -96,6 +104,8 @@ class Live:
             with self._changed:
                 self._dirty.update(dirty)
         self._sender.send(asks)
+        for trip_id, state in states.items():
+            self._sender.broadcast_status(trip_id, state)
         for trip_id, fix in self._due_broadcasts(now).items():
             self._broadcast(trip_id, fix)
 
@@ -129,7 +139,7 @@ class Live:
             with self._changed:
                 if self._stopped:
                     return
-                if not (self._dirty or self._said or self._asks or self._to_broadcast):
+                if not (self._dirty or self._said or self._asks or self._states or self._to_broadcast):
                     self._changed.wait(WIPED_CHECK_S)
             began = time.monotonic()
             try:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from appliance import clock, completion, log
+from appliance import clock, completion, jobs, log
 from appliance.events import Event
-from appliance.storage import times, trips, watermarks
+from appliance.storage import times, trips, users, watermarks
 from appliance.storage.db import write_tx
 from tasks.box import box
 from tasks.celery import app
 from tasks.durable import Durable, finishing
 from tasks.ephemeral import Ephemeral
-
-TIMEOUT = timedelta(hours=6)
 
 _log = log.get(__name__)
 
@@ -54,12 +52,25 @@ def process_trip_completion(trip_id: int) -> dict[str, float | int] | None:
 
 @app.task(base=Durable, name="trips.tasks.check_trip_timeouts")
 def check_trip_timeouts() -> int:
-    """Flags trips that run longer than 6 hours, once each, and returns how many."""
+    """Flags trips that run longer than `limits.trip_h`, once each, tells the dispatchers, and returns how many."""
     with finishing() as step:
-        late = trips.running_since_before(step.tx, step.now - TIMEOUT)
+        limit_h = box().settings.limits.trip_h
+        late = trips.running_since_before(step.tx, step.now - timedelta(hours=limit_h))
         for trip in late:
             trips.change(step.tx, trip["id"], step.now, flagged_at=times.text(step.now))
             step.events.append(Event("trip", str(trip["id"]), {"id": trip["id"], "state": "in_progress"}))
+            for user in users.of_role(step.tx, "dispatcher"):
+                said = f"Trip {trip['id']} has been under way for more than {limit_h:g} hours."
+                step.asks.append(
+                    jobs.enqueue(
+                        step.tx,
+                        "users.tasks.send_notification",
+                        now=step.now,
+                        user_id=user["id"],
+                        notification_type="trip_overdue",
+                        message=said,
+                    )
+                )
         step.result = len(late)
     return len(late)
 

@@ -29,7 +29,7 @@ PASSWORD = "a device's password"
 HOSPITAL = (53.4094, -2.9660)
 
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-"""Where the folders of tests lie, if there is one: no test here pulls the plug, and syncing a disk takes half the time."""
+"""Where the folders of tests lie, if there is one: no test here pulls the plug, and syncing takes half the time."""
 
 CONFIG = """
 [depot]

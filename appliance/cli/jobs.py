@@ -6,16 +6,15 @@ import json
 
 import click
 
-from appliance import clock, log
+from appliance import clock, job_desk, log
 from appliance.cli.depot import opened, operator
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.tables import local, print_list, shown
 from appliance.config import Settings
-from appliance.errors import NotFound, Refused
-from appliance.jobs import Ask
-from appliance.storage import audit, board
+from appliance.errors import NotFound
+from appliance.storage import board
 from appliance.storage import jobs as rows
-from appliance.storage.db import Row, Tx, write_tx
+from appliance.storage.db import Row, write_tx
 
 
 @click.group()
@@ -79,12 +78,8 @@ def retry(settings: Settings, id: str) -> None:
     from appliance.sender import Sender  # here: nothing else waits for Celery
 
     with opened(settings) as db, write_tx(db) as tx:
-        found = _found(rows.get(tx, id), id)
-        if not rows.retry(tx, id, operator(), clock.now()):
-            again = "the same work waits under another id" if found["state"] in ("failed", "discarded") else ""
-            raise Refused(f"it is {found['state']}; only a failed or discarded job is retried", subject=id, hint=again)
-        _note(tx, "job.retried", found)
-    Sender(settings).send([Ask(id, found["name"], due=True)])
+        ask = job_desk.retry(tx, id, operator(), clock.now())
+    Sender(settings).send([ask])
     click.echo(f"{id} is tried again.")
 
 
@@ -94,10 +89,7 @@ def retry(settings: Settings, id: str) -> None:
 def discard(settings: Settings, id: str) -> None:
     """Give the job ID up; it stays listed for a while, and can be retried until then."""
     with opened(settings) as db, write_tx(db) as tx:
-        found = _found(rows.get(tx, id), id)
-        if not rows.discard(tx, id, operator(), clock.now()):
-            raise Refused(f"it is {found['state']}; only a job that waits or has failed is discarded", subject=id)
-        _note(tx, "job.discarded", found)
+        job_desk.discard(tx, id, operator(), clock.now())
     click.echo(f"{id} is discarded.")
 
 
@@ -105,7 +97,3 @@ def _found(job: Row | None, id: str) -> Row:
     if job is None:
         raise NotFound("no such job", subject=id, hint="`depotbox jobs list` shows them")
     return job
-
-
-def _note(tx: Tx, action: str, job: Row) -> None:
-    audit.record(tx, operator(), action, "job", job["id"], clock.now(), job["name"])

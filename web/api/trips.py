@@ -157,6 +157,8 @@ def add_event(parts: Given, trip_id: FromPath[int], data: RequestBody[NewEvent])
             )
     parts.sender.send(outcome.jobs)
     parts.publisher.publish(*outcome.events)
+    if outcome.accepted and outcome.state:
+        parts.sender.broadcast_status(trip_id, outcome.state)
     if not outcome.accepted:
         raise Refused(outcome.reason or "the event does not fit", subject=f"trip {trip_id}")
     return read(parts, trip_id)
