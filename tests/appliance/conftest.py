@@ -41,10 +41,16 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
+    found: set[int] = set()
+
     def find() -> int:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port: int = probe.getsockname()[1]
-        return port
+        """Never the same one twice: the kernel may well give a port again that was let go."""
+        while True:
+            with socket.create_server(("127.0.0.1", 0)) as probe:
+                port: int = probe.getsockname()[1]
+            if port not in found:
+                found.add(port)
+                return port
 
     return find
 

@@ -30,9 +30,17 @@ def wait_for(done: Callable[[], object], what: str, within_s: float) -> None:
         time.sleep(0.05)
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Never the same one twice: the kernel may well give a port again that was let go."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = int(listener.getsockname()[1])
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 class RunningBox:
