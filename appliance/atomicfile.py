@@ -25,10 +25,10 @@ def write(path: Path, content: bytes | str, mode: int = 0o600) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """The rename itself is on disk only when the folder is."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

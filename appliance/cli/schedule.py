@@ -98,7 +98,7 @@ def run(settings: Settings, name: str) -> None:
             entry = schedules.get(tx, name)
             if entry is None:
                 raise NotFound("no such schedule entry", subject=name, hint="depotbox schedule list")
-            ask = jobs.enqueue(tx, entry["task"], now=clock.now(), **json.loads(entry["arguments"]))
+            ask = jobs.enqueue_call(tx, entry["task"], json.loads(entry["arguments"]), now=clock.now())
         Sender(settings).send([ask])
     click.echo(ask.id)
 

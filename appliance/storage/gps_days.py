@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from appliance import atomicfile
 from appliance.storage.db import connect, write_tx
 from appliance.storage.gps_rows import DAY_SCHEMA
 from appliance.storage.migrations import statements
@@ -67,7 +68,7 @@ def set_aside(folder: Path, day: date) -> Path:
         with suppress(FileNotFoundError):
             Path(f"{file}{suffix}").rename(f"{aside}{suffix}")
     file.rename(aside)
-    _sync(folder)
+    atomicfile.sync_folder(folder)
     return aside
 
 
@@ -97,12 +98,4 @@ def _make(file: Path) -> None:
         db.conn.close()  # writes the whole file and removes its WAL
         with suppress(FileExistsError):  # another process was quicker
             os.link(draft, file)
-    _sync(file.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    atomicfile.sync_folder(file.parent)
