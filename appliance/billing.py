@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from appliance import clock, dispatch, jobs
+from appliance import clock, jobs
 from appliance.config import Settings
 from appliance.domain import fare, invoice
 from appliance.domain.fare import Blocked, Line
 from appliance.domain.trip import LevelOfService, State
 from appliance.errors import NotFound, Transient
 from appliance.events import Event
-from appliance.storage import audit, invoices, payers, people, times, trips
+from appliance.storage import invoices, payers, people, times, trips
 from appliance.storage.db import Row, Tx
 
 
@@ -43,8 +43,7 @@ def generate(
         raise Transient(
             "the clock is not trusted", subject=f"trip {trip_id}", hint="invoices wait for the time service"
         )
-    held = settings.billing.release == "review" and trip["released_at"] is None
-    priced = Blocked.not_released if held else _price(tx, trip, settings)
+    priced = _price_released(tx, trip, settings)
     if isinstance(priced, Blocked):
         trips.note_unbilled(tx, trip_id, priced.value)
         return {"blocked": priced.value}, [], []
@@ -74,6 +73,12 @@ def generate(
     return answer(found), [ask], [Event("invoice", str(id), {"id": id, "trip_id": trip_id, "number": number})]
 
 
+def billable(tx: Tx, trip_id: int, settings: Settings) -> bool:
+    """Whether nothing is missing any more for the trip's invoice."""
+    trip = trips.get(tx, trip_id)
+    return trip is not None and not isinstance(_price_released(tx, trip, settings), Blocked)
+
+
 def adjust(tx: Tx, trip_id: int, settings: Settings, now: datetime) -> bool:
     """True when the trip is invoiced already; raises an adjustment where today's measure has another price."""
     live = invoices.live_of_trip(tx, trip_id)
@@ -90,19 +95,6 @@ def adjust(tx: Tx, trip_id: int, settings: Settings, now: datetime) -> bool:
     return True
 
 
-def release(tx: Tx, trip_id: int, who: str, now: datetime) -> jobs.Ask | None:
-    """A person releases a trip for billing (`billing.release = review`), which asks for its invoice. None where it was
-    released before. Raises NotFound."""
-    trip = trips.get(tx, trip_id)
-    if trip is None:
-        raise NotFound("no such trip", subject=f"trip {trip_id}")
-    if trip["released_at"]:
-        return None
-    trips.change(tx, trip_id, now, released_at=times.text(now))
-    audit.record(tx, who, "release", "trip", trip["uid"], now)
-    return dispatch.ask_for_invoice(tx, trip_id, now=now)
-
-
 def recipient(tx: Tx, payer: Row) -> str | None:
     """Where the payer's mail goes; None puts the invoice on the print list. A patient gets mail only with recorded
     consent."""
@@ -111,6 +103,12 @@ def recipient(tx: Tx, payer: Row) -> str | None:
     if payer["kind"] == "patient" and not people.consents_to_email(tx, payer["patient_id"]):
         return None
     return payer["email"] or None
+
+
+def _price_released(tx: Tx, trip: Row, settings: Settings) -> list[Line] | Blocked:
+    if settings.billing.release == "review" and trip["released_at"] is None:
+        return Blocked.not_released
+    return _price(tx, trip, settings)
 
 
 def _price(tx: Tx, trip: Row, settings: Settings) -> list[Line] | Blocked:

@@ -190,6 +190,16 @@ def apply(
     return Outcome(True, None, after.value, asks, live)
 
 
+def completion_key(trip_id: int) -> str:
+    """The key of the job that closes a trip."""
+    return f"completion:{trip_id}"
+
+
+def invoice_key(trip_id: int) -> str:
+    """The key of the job that bills a trip."""
+    return f"invoice:{trip_id}"
+
+
 def ask_to_close(tx: Tx, trip_id: int, *, now: datetime, delay_s: float) -> jobs.Ask:
     """Asks for the trip's trail to be closed (again): one job waits at a time, however often it is asked for."""
     return jobs.enqueue(
@@ -197,14 +207,14 @@ def ask_to_close(tx: Tx, trip_id: int, *, now: datetime, delay_s: float) -> jobs
         "trips.tasks.process_trip_completion",
         now=now,
         delay_s=delay_s,
-        key=f"completion:{trip_id}",
+        key=completion_key(trip_id),
         trip_id=trip_id,
     )
 
 
 def ask_for_invoice(tx: Tx, trip_id: int, *, now: datetime) -> jobs.Ask:
     """Asks for the trip's invoice: one job waits at a time, however often it is asked for."""
-    return jobs.enqueue(tx, "billing.tasks.generate_invoice", now=now, key=f"invoice:{trip_id}", trip_id=trip_id)
+    return jobs.enqueue(tx, "billing.tasks.generate_invoice", now=now, key=invoice_key(trip_id), trip_id=trip_id)
 
 
 def _columns(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 from appliance.errors import NotFound, Refused
@@ -18,6 +19,15 @@ def retry(tx: Tx, id: str, who: str, now: datetime) -> Ask:
         raise Refused(f"it is {found['state']}; only a failed or discarded job is retried", subject=id, hint=again)
     audit.record(tx, who, "job.retried", "job", id, now, found["name"])
     return Ask(id, found["name"], due=True)
+
+
+def retry_failed(tx: Tx, name: str | None, who: str, now: datetime) -> list[Ask]:
+    """Tries every failed job again, of one task or of all; one whose work waits under another id is left alone."""
+    asks = []
+    for id in jobs.failed(tx, name):
+        with suppress(Refused):
+            asks.append(retry(tx, id, who, now))
+    return asks
 
 
 def discard(tx: Tx, id: str, who: str, now: datetime) -> None:

@@ -25,6 +25,7 @@ TASKS: dict[str, Queue] = {
     "billing.tasks.send_invoice_email": "low_priority",
     "billing.tasks.process_overdue_invoices": "low_priority",
     "billing.tasks.send_reminder": "low_priority",
+    "billing.tasks.bill_unblocked_trips": "low_priority",
     "users.tasks.send_notification": "low_priority",
     "users.tasks.send_welcome_email": "low_priority",
     "users.tasks.send_trip_assignment_notification": "normal",

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from datetime import datetime, timedelta
 
-from appliance import keys, post
+from appliance import keys, passwords, post
 from appliance.config import Settings
 from appliance.errors import NotFound
 from appliance.post import Letter
@@ -39,7 +39,7 @@ def begin_welcome(tx: Tx, user_id: int, settings: Settings, now: datetime, job_i
     if user["disabled_at"]:
         return None
     token = hmac.new(keys.own(settings.paths, LINK_KEY).encode(), job_id.encode(), hashlib.sha256).hexdigest()
-    users.add_password_link(tx, user_id, hashlib.sha256(token.encode()).hexdigest(), now, LINK_VALID)
+    users.add_password_link(tx, user_id, passwords.token_hash(token), now, LINK_VALID)
     text = (
         f"Hello {user['name']},\n"
         "\n"

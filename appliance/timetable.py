@@ -14,9 +14,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 from sqlite_utils import Database
 
-from appliance.errors import InputError
+from appliance import jobs
+from appliance.errors import InputError, NotFound
+from appliance.jobs import Ask
 from appliance.storage import schedules
-from appliance.storage.db import write_tx
+from appliance.storage.db import Tx, write_tx
 
 
 def after_interval(planned: datetime | None, every_s: float, now: datetime) -> datetime:
@@ -66,6 +68,34 @@ def change(
             after_crontab(crontab, kept_zone or "UTC", now)
         _check_arguments(given)
         schedules.put(tx, name, wire_name, given, every_s, crontab, kept_zone)
+
+
+def pause(db: Database, name: str) -> None:
+    """The entry runs no more until it is resumed. Raises NotFound."""
+    _enable(db, name, False)
+
+
+def resume(db: Database, name: str) -> None:
+    """The entry goes on, planned anew. Raises NotFound."""
+    _enable(db, name, True)
+
+
+def run_now(tx: Tx, name: str, now: datetime) -> Ask:
+    """Asks for a run of the entry besides its times; send it after the commit. Raises NotFound."""
+    entry = schedules.get(tx, name)
+    if entry is None:
+        raise unknown(name)
+    return jobs.enqueue_call(tx, entry["task"], json.loads(entry["arguments"]), now=now)
+
+
+def unknown(name: str) -> NotFound:
+    return NotFound("no such schedule entry", subject=name, hint="`depotbox schedule list` shows them")
+
+
+def _enable(db: Database, name: str, enabled: bool) -> None:
+    with write_tx(db) as tx:
+        if not schedules.enable(tx, name, enabled):
+            raise unknown(name)
 
 
 def _check_arguments(text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance import billing, clock, invoice_mail, log, post, reminders
+from appliance import billing, clock, invoice_desk, invoice_mail, log, post, reminders
 from tasks.box import box
 from tasks.celery import app
 from tasks.durable import Durable, current_job, finishing
@@ -44,6 +44,16 @@ def send_invoice_email(invoice_id: int) -> str:
     if letter:
         _log.info("invoice.mailed", invoice=invoice_id)
     return said
+
+
+@app.task(base=Durable, name="billing.tasks.bill_unblocked_trips")
+def bill_unblocked_trips() -> int:
+    """Asks for the invoices of trips whose missing data has come meanwhile (a rate, the depot's address). Returns how
+    many."""
+    with finishing() as step:
+        step.asks = invoice_desk.ask_for_unblocked(step.tx, box().settings, step.now)
+        step.result = asked = len(step.asks)
+    return asked
 
 
 @app.task(base=Durable, name="billing.tasks.process_overdue_invoices")

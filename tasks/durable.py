@@ -62,6 +62,7 @@ class _Attempt:
     name: str
     number: int
     failures: int
+    waits: int
     finished: bool = False
     result: Any = None
     recorded: bool = False
@@ -121,7 +122,7 @@ class Durable(BaseTask):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         parts = box()
         row = self._claim(parts, self.request.id or str(uuid.uuid4()), args, kwargs)
-        attempt = _Attempt(row["id"], row["name"], row["attempts"], row["failures"])
+        attempt = _Attempt(row["id"], row["name"], row["attempts"], row["failures"], row["waits"])
         token = _current.set(attempt)
         try:
             result = self.run(**job_rows.arguments(row))
@@ -169,14 +170,14 @@ class Durable(BaseTask):
             attempt.recorded = True
             _log.error("job.failed", job=attempt.id, task=self.name, error_type=type(error).__name__)
             return
-        delay_s = RETRY_S
+        delay_s, waits = RETRY_S, 0
         if isinstance(error, Transient):
-            delay_s = min(RETRY_S * 2 ** min(attempt.number - 1, 10), LONGEST_RETRY_S)
+            delay_s, waits = min(RETRY_S * 2 ** min(attempt.waits, 10), LONGEST_RETRY_S), attempt.waits + 1
         elif isinstance(error, Busy):
             delay_s = 1.0
         with write_tx(parts.db) as tx:
             due_at = now + timedelta(seconds=delay_s)
-            job_rows.wait(tx, attempt.id, attempt.number, due_at, text, failures=failures)
+            job_rows.wait(tx, attempt.id, attempt.number, due_at, text, failures=failures, waits=waits)
         attempt.recorded = True
         _log.warning("job.retrying", job=attempt.id, task=self.name, error_type=type(error).__name__, delay_s=delay_s)
         raise Ignore from error

@@ -105,8 +105,7 @@ def test_each_state_of_a_job_is_described() -> None:
 
 def test_each_reason_for_not_billing_is_described() -> None:
     told = set(first_cells(section(OPERATIONS, "Why a trip is not billed")))
-    # An untrusted clock makes the job wait and is never written to a trip; the review is billing's own word.
-    assert told == {*Blocked} - {Blocked.clock_untrusted} | {"not_released"}
+    assert told == {*Blocked}
 
 
 def test_each_class_of_error_is_described_with_its_exit_code() -> None:

@@ -20,8 +20,8 @@ from appliance.events import Publisher
 from appliance.paths import VENDOR_DIR, WEB_DIR
 from appliance.sender import Sender
 from appliance.storage.gps import Store
-from web import metrics, pages
-from web.api import invoices, live, system, trips, vehicles
+from web import metrics, pages, passwords
+from web.api import invoices, jobs, live, schedules, system, trips, vehicles
 from web.assets import Assets
 from web.hub import Hub
 from web.parts import Parts, utc_now
@@ -59,11 +59,12 @@ def create_app(
     api = Router(
         "/api/v1",
         route_handlers=[
-            *vehicles.HANDLERS, *trips.HANDLERS, *invoices.HANDLERS, *system.HANDLERS, *live.HANDLERS
+            *vehicles.HANDLERS, *trips.HANDLERS, *invoices.HANDLERS, *jobs.HANDLERS, *schedules.HANDLERS,
+            *system.HANDLERS, *live.HANDLERS,
         ],
     )  # fmt: skip
     return Litestar(
-        route_handlers=[api, system.healthz, *metrics.HANDLERS, assets.handler(), *pages.HANDLERS],
+        route_handlers=[api, system.healthz, *metrics.HANDLERS, assets.handler(), *passwords.HANDLERS, *pages.HANDLERS],
         dependencies={"parts": Provide(lambda: parts, sync_to_thread=False)},
         middleware=[Guard()],
         before_send=[add_headers],

@@ -71,16 +71,24 @@ def show(settings: Settings, id: str, as_json: bool) -> None:
 
 
 @jobs.command()
-@click.argument("id")
+@click.argument("id", required=False)
+@click.option("--failed", is_flag=True, help="Every failed job.")
+@click.option("--name", help="With --failed: only jobs of this task (wire name).")
 @with_settings
-def retry(settings: Settings, id: str) -> None:
-    """Try the failed or discarded job ID again. A box that does not run does it when it starts."""
+def retry(settings: Settings, id: str | None, failed: bool, name: str | None) -> None:
+    """Try the failed or discarded job ID again, or (--failed) every failed one. A box that does not run does it when it
+    starts."""
     from appliance.sender import Sender  # here: nothing else waits for Celery
 
+    if (id is None) != failed or (name and not failed):
+        raise click.UsageError("expected either the id of a job, or --failed (with or without --name)")
     with opened(settings) as db, write_tx(db) as tx:
-        ask = job_desk.retry(tx, id, operator(), clock.now())
-    Sender(settings).send([ask])
-    click.echo(f"{id} is tried again.")
+        if id is None:
+            asks = job_desk.retry_failed(tx, name, operator(), clock.now())
+        else:
+            asks = [job_desk.retry(tx, id, operator(), clock.now())]
+    Sender(settings).send(asks)
+    click.echo(f"{id} is tried again." if id else f"{len(asks)} failed jobs are tried again.")
 
 
 @jobs.command()

@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("appliance.cli.config:config", "Show or check the configuration."),
     "vehicle": ("appliance.cli.vehicle:vehicle", "Add, list and revoke vehicles and their devices."),
     "trip": ("appliance.cli.trip:trip", "Import trips."),
+    "invoice": ("appliance.cli.invoice:invoice", "List invoices and unbilled trips; void an invoice."),
+    "user": ("appliance.cli.user:user", "Add and list the people who use the pages."),
     "fixes": ("appliance.cli.fixes:fixes", "Count fixes and look at rejected ones."),
     "replay": ("mqtt_bridge.cli:replay", "Publish a recording as its vehicles."),
     "jobs": ("appliance.cli.jobs:jobs", "List, show, retry and discard jobs."),

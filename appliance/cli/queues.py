@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import click
 
-from appliance import clock, log
+from appliance import clock, log, queue_desk
 from appliance.cli.depot import opened, operator
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
-from appliance.errors import Refused
 from appliance.jobs import QUEUES
 from appliance.queues import Queues
-from appliance.storage import audit
-from appliance.storage import queues as rows
 from appliance.storage.db import write_tx
 
 queue_argument = click.argument("queue", type=click.Choice(QUEUES))
@@ -31,19 +28,7 @@ def queues() -> None:
 def list_(settings: Settings, as_json: bool) -> None:
     """List the queues: jobs that wait, are due later and run, messages in Redis, and who has paused the queue."""
     with opened(settings) as db:
-        backlog, pauses = rows.backlog(db, clock.now()), rows.pauses(db)
-    lengths = Queues(settings.paths.redis_socket).lengths()
-    items = [
-        {
-            "queue": queue,
-            **{key: backlog.get(queue, {}).get(key, 0) for key in ("waiting", "later", "running")},
-            "messages": lengths[queue] if lengths else None,
-            "oldest_due_at": backlog.get(queue, {}).get("oldest_due_at"),
-            "paused_at": pauses.get(queue, {}).get("paused_at"),
-            "paused_by": pauses.get(queue, {}).get("paused_by"),
-        }
-        for queue in QUEUES
-    ]
+        items = queue_desk.overview(db, Queues(settings.paths.redis_socket).lengths(), clock.now())
     if not as_json:
         for item in items:
             for key in ("oldest_due_at", "paused_at"):
@@ -57,9 +42,7 @@ def list_(settings: Settings, as_json: bool) -> None:
 def pause(settings: Settings, queue: str) -> None:
     """Hold QUEUE up: no job of it is begun until it is resumed, also after a restart. What runs is finished."""
     with opened(settings) as db, write_tx(db) as tx:
-        if not rows.pause(tx, queue, operator(), clock.now()):
-            raise Refused("it is paused already", subject=queue)
-        audit.record(tx, operator(), "queue.paused", "queue", queue, clock.now())
+        queue_desk.pause(tx, queue, operator(), clock.now())
     click.echo(f"{queue} is paused. Broadcasts to it are dropped, jobs wait.")
 
 
@@ -69,7 +52,5 @@ def pause(settings: Settings, queue: str) -> None:
 def resume(settings: Settings, queue: str) -> None:
     """Let QUEUE go on; what has waited is sent within seconds."""
     with opened(settings) as db, write_tx(db) as tx:
-        if not rows.resume(tx, queue):
-            raise Refused("it is not paused", subject=queue)
-        audit.record(tx, operator(), "queue.resumed", "queue", queue, clock.now())
+        queue_desk.resume(tx, queue, operator(), clock.now())
     click.echo(f"{queue} goes on.")

@@ -6,12 +6,11 @@ import json
 
 import click
 
-from appliance import clock, jobs, timetable
+from appliance import clock, timetable
 from appliance.cli.depot import opened
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
-from appliance.errors import NotFound
 from appliance.sender import Sender
 from appliance.storage import schedules
 from appliance.storage.db import write_tx
@@ -83,9 +82,8 @@ def set_(
 @with_settings
 def pause(settings: Settings, name: str, off: bool) -> None:
     """Pause the entry NAME, or (--off) let it go on."""
-    with opened(settings) as db, write_tx(db) as tx:
-        if not schedules.enable(tx, name, off):
-            raise NotFound("no such schedule entry", subject=name, hint="depotbox schedule list")
+    with opened(settings) as db:
+        (timetable.resume if off else timetable.pause)(db, name)
 
 
 @schedule.command()
@@ -95,10 +93,7 @@ def run(settings: Settings, name: str) -> None:
     """Run the entry NAME now, besides its times."""
     with opened(settings) as db:
         with write_tx(db) as tx:
-            entry = schedules.get(tx, name)
-            if entry is None:
-                raise NotFound("no such schedule entry", subject=name, hint="depotbox schedule list")
-            ask = jobs.enqueue_call(tx, entry["task"], json.loads(entry["arguments"]), now=clock.now())
+            ask = timetable.run_now(tx, name, clock.now())
         Sender(settings).send([ask])
     click.echo(ask.id)
 

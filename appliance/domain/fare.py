@@ -35,6 +35,7 @@ class Blocked(StrEnum):
     clock_untrusted = auto()
     not_finished = auto()
     not_released = auto()
+    voided = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,8 @@ def drivers(db: Database) -> list[Row]:
 _INVOICE = """
 SELECT i.id, i.uid, i.number, i.trip_id, t.ref AS trip_ref, y.name AS payer, y.kind AS payer_kind, i.state, i.issued_on,
   i.due_on, i.issued_at, i.currency, i.total_cents, i.tax_cents, i.distance_m, i.sent_at, i.print_listed_at,
+  i.voided_at, i.void_reason,
+  (SELECT old.number FROM invoices old WHERE old.id = i.replaces_id) AS replaces,
   (SELECT coalesce(sum(p.amount_cents), 0) FROM payments p WHERE p.invoice_id = i.id) AS paid_cents
 FROM invoices i JOIN trips t ON t.id = i.trip_id JOIN payers y ON y.id = i.payer_id
 """

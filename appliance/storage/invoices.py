@@ -84,6 +84,10 @@ def get(db: Database, id: int) -> Row | None:
     return row(db, "SELECT * FROM invoices WHERE id = ?", id)
 
 
+def by_number(db: Database, number: str) -> Row | None:
+    return row(db, "SELECT * FROM invoices WHERE number = ?", number)
+
+
 def live_of_trip(db: Database, trip_id: int) -> Row | None:
     return row(db, "SELECT * FROM invoices WHERE trip_id = ? AND state <> 'void'", trip_id)
 
@@ -97,6 +101,15 @@ def last_void_of_trip(db: Database, trip_id: int) -> int | None:
         trip_id,
     )
     return None if found is None else int(found)
+
+
+def void(tx: Tx, id: int, reason: str, now: datetime) -> None:
+    """Makes an invoice void for good; its number stays taken. One that it may be replaced by names it."""
+    tx.conn.execute(
+        "UPDATE invoices SET state = 'void', voided_at = ?, void_reason = ? WHERE id = ?", (times.text(now), reason, id)
+    )
+    drop_adjustment(tx, id, now)
+    _log(tx, id, "void", now)
 
 
 def unpaid(db: Database) -> list[Row]:
@@ -151,7 +164,8 @@ def _log(tx: Tx, id: int, kind: str, now: datetime) -> None:
     found = row(
         tx,
         "SELECT invoices.uid, number, trips.uid AS trip_uid, payers.uid AS payer_uid, invoices.state, issued_on,"
-        " due_on, currency, total_cents, tax_cents, sent_at, invoices.distance_m FROM invoices"
+        " due_on, currency, total_cents, tax_cents, sent_at, voided_at, void_reason, invoices.distance_m,"
+        " (SELECT number FROM invoices AS old WHERE old.id = invoices.replaces_id) AS replaces FROM invoices"
         " JOIN trips ON trips.id = trip_id JOIN payers ON payers.id = invoices.payer_id WHERE invoices.id = ?",
         id,
     )

@@ -89,7 +89,7 @@ def finish(tx: Tx, id: str, attempt: int, result: Any, now: datetime) -> bool:
     return _move(tx, id, attempt, state="done", finished_at=times.text(now), result=json.dumps(result), error=None)
 
 
-def wait(tx: Tx, id: str, attempt: int, due_at: datetime, error: str, *, failures: int) -> bool:
+def wait(tx: Tx, id: str, attempt: int, due_at: datetime, error: str, *, failures: int, waits: int = 0) -> bool:
     """Puts the attempt's job back, to be tried again at `due_at`. Where another job of its key was asked for while it
     ran, that one will do the same, and this one is discarded. False: the attempt is not the current one any more."""
     rival = value(
@@ -101,7 +101,9 @@ def wait(tx: Tx, id: str, attempt: int, due_at: datetime, error: str, *, failure
     if rival is not None:
         error = f"{error}; job {rival} does the same"
         return _move(tx, id, attempt, state="discarded", finished_at=times.text(due_at), error=error, failures=failures)
-    return _move(tx, id, attempt, state="waiting", due_at=times.text(due_at), error=error, failures=failures)
+    return _move(
+        tx, id, attempt, state="waiting", due_at=times.text(due_at), error=error, failures=failures, waits=waits
+    )
 
 
 def fail(tx: Tx, id: str, attempt: int, error: str, traceback: str, now: datetime, *, failures: int) -> bool:
@@ -176,11 +178,19 @@ def retry(tx: Tx, id: str, who: str, now: datetime) -> bool:
     """A person tries a failed or discarded job again. False where it is in another state, or where another job of its
     key waits already and will do the same."""
     cursor = tx.conn.execute(
-        "UPDATE OR IGNORE jobs SET state = 'pending', failures = 0, due_at = ?, sent_at = NULL, retried_by = ?,"
-        " retried_at = ?, finished_at = NULL WHERE id = ? AND state IN ('failed', 'discarded')",
+        "UPDATE OR IGNORE jobs SET state = 'pending', failures = 0, waits = 0, due_at = ?, sent_at = NULL,"
+        " retried_by = ?, retried_at = ?, finished_at = NULL WHERE id = ? AND state IN ('failed', 'discarded')",
         (times.text(now), who, times.text(now), id),
     )
     return cursor.rowcount == 1
+
+
+def failed(db: Database, name: str | None) -> list[str]:
+    """The ids of failed jobs, oldest first; of one task, or of all."""
+    found = rows(
+        db, "SELECT id FROM jobs WHERE state = 'failed' AND (?1 IS NULL OR name = ?1) ORDER BY created_at, id", name
+    )
+    return [one["id"] for one in found]
 
 
 def discard(tx: Tx, id: str, who: str, now: datetime) -> bool:
@@ -203,6 +213,11 @@ def listed(db: Database, state: str | None, limit: int) -> list[Row]:
         state,
         limit,
     )
+
+
+def failed_keys(db: Database) -> set[str]:
+    """The keys of failed jobs: what they were about has not happened."""
+    return {found["key"] for found in rows(db, "SELECT key FROM jobs WHERE state = 'failed' AND key IS NOT NULL")}
 
 
 def delete_finished(tx: Tx, before: datetime) -> int:

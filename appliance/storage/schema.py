@@ -8,7 +8,7 @@ FIRST = """
 CREATE TABLE identity (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
 CREATE TABLE users (
-  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, email TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, email TEXT NOT NULL UNIQUE COLLATE NOCASE, name TEXT NOT NULL,
   role TEXT NOT NULL CHECK (role IN ('administrator', 'dispatcher', 'biller', 'viewer')),
   password_hash TEXT, wants_email INTEGER NOT NULL DEFAULT 1, disabled_at TEXT, created_at TEXT NOT NULL
 ) STRICT;
@@ -114,7 +114,7 @@ CREATE TABLE invoices (
   issued_on TEXT NOT NULL, due_on TEXT NOT NULL, issued_at TEXT NOT NULL, currency TEXT NOT NULL,
   total_cents INTEGER NOT NULL, tax_cents INTEGER NOT NULL, distance_m REAL,
   document TEXT NOT NULL,                -- JSON of all that the PDF shows, frozen at issue
-  sent_at TEXT, print_listed_at TEXT
+  sent_at TEXT, print_listed_at TEXT, voided_at TEXT, void_reason TEXT
 ) STRICT;
 CREATE UNIQUE INDEX invoices_one_live ON invoices (trip_id) WHERE state <> 'void';
 CREATE INDEX invoices_due ON invoices (state, due_on);
@@ -171,6 +171,7 @@ CREATE TABLE jobs (
   key TEXT,                              -- at most one job that has not begun a key
   attempts INTEGER NOT NULL DEFAULT 0,   -- claims: fences the effect of one against the next
   failures INTEGER NOT NULL DEFAULT 0,   -- errors and dead workers: three park the job
+  waits INTEGER NOT NULL DEFAULT 0,      -- how often it waited for the network or a relay, one after another
   due_at TEXT NOT NULL, created_at TEXT NOT NULL, sent_at TEXT, sends INTEGER NOT NULL DEFAULT 0,
   worker TEXT, claimed_at TEXT, finished_at TEXT, result TEXT, error TEXT, traceback TEXT,
   retried_by TEXT, retried_at TEXT

@@ -54,6 +54,19 @@ def note_unbilled(tx: Tx, id: int, reason: str | None) -> None:
     tx.conn.execute("UPDATE trips SET unbilled_reason = ? WHERE id = ?", (reason, id))
 
 
+def unbilled(db: Database) -> list[Row]:
+    """Finished trips without a live invoice, oldest first: `id`, `ref`, `state`, `ended_at`, `payer` (none of a
+    patient), and the `reason` that was found when the invoice was asked for."""
+    return rows(
+        db,
+        "SELECT trips.id, ref, trips.state, coalesce(completed_at, no_show_at) AS ended_at,"
+        " CASE WHEN kind <> 'patient' THEN name END AS payer, unbilled_reason AS reason FROM trips"
+        " LEFT JOIN payers ON payers.id = payer_id WHERE trips.state IN ('completed', 'no_show')"
+        " AND NOT EXISTS (SELECT 1 FROM invoices WHERE trip_id = trips.id AND invoices.state <> 'void')"
+        " ORDER BY ended_at, trips.id",
+    )
+
+
 def add_event(tx: Tx, now: datetime, **columns: Any) -> None:
     insert(tx, "trip_events", uid=uids.new(), received_at=times.text(now), **columns)
 

@@ -27,7 +27,8 @@ def get(db: Database, id: int) -> Row | None:
 
 
 def by_email(db: Database, email: str) -> Row | None:
-    return row(db, "SELECT * FROM users WHERE email = ?", email)
+    """The user with this address, however it is capitalized."""
+    return row(db, "SELECT * FROM users WHERE email = ? COLLATE NOCASE", email)
 
 
 def listed(db: Database) -> list[Row]:
@@ -50,3 +51,22 @@ def add_password_link(tx: Tx, user_id: int, token_hash: str, now: datetime, vali
         created_at=times.text(now),
         expires_at=times.text(now + valid),
     )
+
+
+def of_password_link(db: Database, token_hash: str, now: datetime) -> Row | None:
+    """The active user of a link that is neither used nor expired; None where there is no such link."""
+    return row(
+        db,
+        "SELECT users.* FROM password_links JOIN users ON users.id = user_id"
+        " WHERE token_hash = ? AND used_at IS NULL AND expires_at > ? AND disabled_at IS NULL",
+        token_hash,
+        times.text(now),
+    )
+
+
+def use_password_link(tx: Tx, token_hash: str, now: datetime) -> None:
+    tx.conn.execute("UPDATE password_links SET used_at = ? WHERE token_hash = ?", (times.text(now), token_hash))
+
+
+def set_password(tx: Tx, id: int, password_hash: str) -> None:
+    tx.conn.execute("UPDATE users SET password_hash = ? WHERE id = ?", (password_hash, id))

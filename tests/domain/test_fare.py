@@ -284,6 +284,4 @@ def test_of_rates_that_began_the_same_day_the_last_given_is_picked() -> None:
 
 
 def test_reasons_of_a_blocked_bill_have_their_names_as_values() -> None:
-    assert sorted(Blocked) == sorted(
-        ["no_payer", "no_rate", "no_distance", "issuer_incomplete", "clock_untrusted", "not_finished", "not_released"]
-    )
+    assert all(reason.value == reason.name for reason in Blocked)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from sqlite_utils import Database
 
-from appliance import billing, clock
+from appliance import billing, clock, invoice_desk
 from appliance.config import Settings
 from appliance.domain.trip import Event, LevelOfService
 from appliance.errors import NotFound, Transient
@@ -148,8 +148,8 @@ def test_a_released_trip_is_billed_also_in_review(depot_db: Database, trip: int,
     review = with_depot(depot, "billing", release="review")
     assert bill(depot_db, trip, review) == {"blocked": "not_released"}
     with write_tx(depot_db) as tx:
-        assert billing.release(tx, trip, "ann", NOON)
-        assert not billing.release(tx, trip, "ann", NOON)
+        assert invoice_desk.release(tx, trip, "ann", NOON)
+        assert not invoice_desk.release(tx, trip, "ann", NOON)
     assert "number" in bill(depot_db, trip, review)
     assert value(depot_db, "SELECT who FROM audit_log WHERE action = 'release'") == "ann"
 

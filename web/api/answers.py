@@ -130,6 +130,9 @@ class Invoice(Struct, frozen=True, kw_only=True):
     distance_m: float | None
     sent_at: datetime | None
     print_listed_at: datetime | None
+    voided_at: datetime | None
+    void_reason: str | None
+    replaces: str | None
 
 
 class InvoiceLine(Struct, frozen=True, kw_only=True):
@@ -166,6 +169,51 @@ class Jobs(Struct, frozen=True):
     items: list[Job]
     total: int
     counts: dict[str, int]
+
+
+class Retried(Struct, frozen=True):
+    """How many failed jobs are tried again."""
+
+    retried: int
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """A queue of jobs. `messages` is null while Redis is away; a paused queue begins no job."""
+
+    queue: str
+    waiting: int
+    later: int
+    running: int
+    messages: int | None
+    oldest_due_at: datetime | None
+    paused_at: datetime | None
+    paused_by: str | None
+
+
+class Schedule(Struct, frozen=True, kw_only=True):
+    """A periodic job: at an interval, or by a crontab in a zone (empty: the depot's own)."""
+
+    name: str
+    task: str
+    arguments: dict[str, Any]
+    every_s: float | None
+    crontab: str | None
+    zone: str
+    enabled: bool
+    last_run_at: datetime | None
+    next_run_at: datetime | None
+    missed: int
+
+
+class UnbilledTrip(Struct, frozen=True, kw_only=True):
+    """A finished trip without an invoice, and why: a reason of docs/operations.md, Unbilled trips."""
+
+    id: int
+    ref: str | None
+    state: State
+    ended_at: datetime
+    payer: str | None
+    reason: str
 
 
 class LineString(Struct, frozen=True, tag="LineString", tag_field="type"):

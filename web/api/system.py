@@ -1,29 +1,22 @@
-"""`/healthz`, `/api/v1/system` and `/api/v1/jobs`."""
+"""`/healthz` and `/api/v1/system`."""
 
 from __future__ import annotations
 
 import platform
 import sqlite3
-from typing import Annotated, Any
+from typing import Any
 
-from litestar import Response, get, post
-from litestar.params import FromPath, QueryParameter
+from litestar import Response, get
 from msgspec import Struct
-from sqlite_utils import Database
 
-from appliance import __version__, job_desk
-from appliance.errors import DepotError, NotFound
-from appliance.storage import board, jobs
-from appliance.storage.db import write_tx
+from appliance import __version__
+from appliance.errors import DepotError
+from appliance.storage import board
 from appliance.supervisor import statusfile
 from appliance.supervisor.unit import State
-from web.api.answers import Job, Jobs, JobState, make
-from web.api.trips import Limit, Offset
-from web.parts import WHO, Given, Parts
+from web.parts import Given, Parts
 
 _WELL = frozenset({State.READY, State.DONE})
-
-ByState = Annotated[JobState | None, QueryParameter(name="state")]
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -78,44 +71,6 @@ def system(parts: Given) -> System:
     )
 
 
-@get("/jobs", sync_to_thread=True, summary="Durable jobs, newest first, with the counts by state")
-def list_jobs(parts: Given, with_state: ByState = None, limit: Limit = 100, offset: Offset = 0) -> Jobs:
-    with parts.db() as db:
-        found, total = board.jobs(db, with_state, limit, offset)
-        counts = board.job_counts(db)
-    return Jobs([make(Job, row) for row in found], total, counts)
-
-
-@get("/jobs/{job_id:str}", sync_to_thread=True, summary="One job, with its last error")
-def get_job(parts: Given, job_id: FromPath[str]) -> Job:
-    with parts.db() as db:
-        return _job(db, job_id)
-
-
-@post("/jobs/{job_id:str}/retry", sync_to_thread=True, status_code=200, summary="Try a failed or discarded job again")
-def retry_job(parts: Given, job_id: FromPath[str]) -> Job:
-    with parts.db() as db:
-        with write_tx(db) as tx:
-            ask = job_desk.retry(tx, job_id, WHO, parts.now())
-        parts.sender.send([ask])
-        return _job(db, job_id)
-
-
-@post("/jobs/{job_id:str}/discard", sync_to_thread=True, status_code=200, summary="Give a job up")
-def discard_job(parts: Given, job_id: FromPath[str]) -> Job:
-    with parts.db() as db:
-        with write_tx(db) as tx:
-            job_desk.discard(tx, job_id, WHO, parts.now())
-        return _job(db, job_id)
-
-
-def _job(db: Database, job_id: str) -> Job:
-    row = jobs.get(db, job_id)
-    if row is None:
-        raise NotFound("no such job", subject=job_id)
-    return make(Job, row)
-
-
 def roles(parts: Parts) -> list[Role]:
     """The roles as the supervisor of this data folder sees them, in start order; none where no supervisor runs."""
     run = statusfile.read(parts.settings.paths)
@@ -133,4 +88,4 @@ def _database_answers(parts: Parts) -> bool:
         return False
 
 
-HANDLERS: list[Any] = [system, list_jobs, get_job, retry_job, discard_job]
+HANDLERS: list[Any] = [system]

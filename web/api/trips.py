@@ -10,7 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter, RawBody, RequestBody
 from msgspec import Meta, Struct, structs
 
-from appliance import billing, completion, dispatch, manifest
+from appliance import completion, dispatch, invoice_desk, manifest
 from appliance.domain.trip import Event, LevelOfService, State
 from appliance.errors import NotFound, Refused
 from appliance.events import Event as LiveEvent
@@ -18,7 +18,7 @@ from appliance.storage import board
 from appliance.storage.db import Row, write_tx
 from appliance.storage.times import parse
 from web.api import trail
-from web.api.answers import Page, Trail, Trip, TripEvent, TripWithEvents, make
+from web.api.answers import Page, Trail, Trip, TripEvent, TripWithEvents, UnbilledTrip, make
 from web.parts import WHO, Given, Parts
 from web.problems import Problem
 
@@ -168,8 +168,30 @@ def add_event(parts: Given, trip_id: FromPath[int], data: RequestBody[NewEvent])
 def release_trip(parts: Given, trip_id: FromPath[int]) -> TripWithEvents:
     """Where `billing.release` is `review`, its invoice is issued now. Once is enough; again changes nothing."""
     with parts.db() as db, write_tx(db) as tx:
-        ask = billing.release(tx, trip_id, WHO, parts.now())
+        ask = invoice_desk.release(tx, trip_id, WHO, parts.now())
     parts.sender.send([ask] if ask else [])
+    return read(parts, trip_id)
+
+
+@get("/trips/unbilled", sync_to_thread=True, summary="Finished trips without an invoice, and why, oldest first")
+def list_unbilled(parts: Given, limit: Limit = 100, offset: Offset = 0) -> Page[UnbilledTrip]:
+    with parts.db() as db:
+        found = invoice_desk.unbilled(db, parts.settings)
+    return Page([make(UnbilledTrip, row) for row in found[offset : offset + limit]], len(found))
+
+
+@post(
+    "/trips/{trip_id:int}/invoice",
+    sync_to_thread=True,
+    status_code=202,
+    summary="Ask for a trip's invoice again",
+    responses={409: ResponseSpec(Problem, description="It has one")},
+)
+def ask_for_invoice(parts: Given, trip_id: FromPath[int]) -> TripWithEvents:
+    """For a trip whose missing data has come, or whose invoice is void. It is issued soon, or the trip says why not."""
+    with parts.db() as db, write_tx(db) as tx:
+        ask = invoice_desk.ask_again(tx, trip_id, parts.now())
+    parts.sender.send([ask])
     return read(parts, trip_id)
 
 
@@ -211,4 +233,14 @@ def local_day(parts: Parts, day: date) -> tuple[datetime, datetime]:
     return begin, end
 
 
-HANDLERS: list[Any] = [list_trips, get_trip, trip_trail, create_trip, add_event, release_trip, import_trips]
+HANDLERS: list[Any] = [
+    list_trips,
+    get_trip,
+    trip_trail,
+    create_trip,
+    add_event,
+    release_trip,
+    list_unbilled,
+    ask_for_invoice,
+    import_trips,
+]

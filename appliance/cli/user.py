@@ -1,0 +1,67 @@
+"""`depotbox user`: the people who use the pages."""
+
+from __future__ import annotations
+
+import click
+
+from appliance import clock, log, people_desk
+from appliance.cli.depot import opened, operator
+from appliance.cli.options import json_option, with_settings
+from appliance.cli.tables import local, print_list
+from appliance.config import Settings
+from appliance.storage import users
+from appliance.storage.db import write_tx
+
+
+@click.group()
+def user() -> None:
+    """Add and list the people who use the pages."""
+    log.configure("cli", "error")  # onto standard error, away from what is printed for programs
+
+
+@user.command()
+@click.argument("email")
+@click.option("--name", required=True, help="What people call them.")
+@click.option("--role", type=click.Choice(users.ROLES), required=True, help="What they may do.")
+@with_settings
+def add(settings: Settings, email: str, name: str, role: str) -> None:
+    """Add a user with the address EMAIL, who is sent a link to choose a password."""
+    from appliance.sender import Sender  # here: nothing else waits for Celery
+
+    with opened(settings) as db, write_tx(db) as tx:
+        ask = people_desk.add_user(tx, email, name, role, who=operator(), now=clock.now())
+    Sender(settings).send([ask])
+    click.echo(f"{email} is added, and gets a mail with a link to choose a password.")
+
+
+@user.command()
+@click.argument("email")
+@with_settings
+def welcome(settings: Settings, email: str) -> None:
+    """Send the user with the address EMAIL a new link; an earlier one stops to work."""
+    from appliance.sender import Sender  # here: nothing else waits for Celery
+
+    with opened(settings) as db, write_tx(db) as tx:
+        ask = people_desk.welcome(tx, email, who=operator(), now=clock.now())
+    Sender(settings).send([ask])
+    click.echo(f"{email} gets a mail with a new link.")
+
+
+@user.command("list")
+@json_option
+@with_settings
+def list_(settings: Settings, as_json: bool) -> None:
+    """List the users."""
+    with opened(settings) as db:
+        found = [
+            {
+                "id": one["id"],
+                "email": one["email"],
+                "name": one["name"],
+                "role": one["role"],
+                "password": "set" if one["password_hash"] else "not yet",
+                "disabled_at": one["disabled_at"] if as_json else local(one["disabled_at"], settings.zone),
+            }
+            for one in users.listed(db)
+        ]
+    print_list(found, as_json=as_json, empty="no users; add one: depotbox user add EMAIL", right=("id",))

@@ -1,0 +1,65 @@
+"""Passwords of the people who use the pages, and the one-time links with which they set them.
+
+Hashed with argon2id by OWASP's parameters for a small machine (Password Storage Cheat Sheet: 19 MiB, two passes, one
+lane). At most two are hashed at a time, or a flood of logins takes the memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from datetime import datetime
+
+from argon2 import PasswordHasher
+from sqlite_utils import Database
+
+from appliance.errors import InputError, NotFound
+from appliance.storage import audit, users
+from appliance.storage.db import Row, Tx
+
+SHORTEST, LONGEST = 12, 256
+"""Characters. Long instead of complicated (NIST SP 800-63B): nothing is said about digits and signs."""
+
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_AT_A_TIME = threading.BoundedSemaphore(2)
+
+
+def hashed(password: str) -> str:
+    """The argon2id hash with its parameters and salt."""
+    with _AT_A_TIME:
+        return _HASHER.hash(password)
+
+
+def token_hash(token: str) -> str:
+    """What the database keeps of a link's token."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def linked_user(db: Database, token: str, now: datetime) -> Row:
+    """The user whom the link is for. Raises NotFound for a link that is unknown, used, expired, or of a disabled user:
+    all the same, so that nothing can be learned from it."""
+    found = users.of_password_link(db, token_hash(token), now)
+    if found is None:
+        raise NotFound("this link works no more", hint="it can be used once, for seven days; ask for a new one")
+    return found
+
+
+def check(user: Row, password: str, again: str) -> None:
+    """Raises InputError, with the line for the person, where this cannot be the user's new password."""
+    if password != again:
+        raise InputError("the two passwords are not the same")
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise InputError(f"expected {SHORTEST} to {LONGEST} characters; a few words make a good password")
+    known = {user["email"].casefold(), user["name"].casefold(), user["email"].partition("@")[0].casefold()}
+    if password.casefold() in known or len(set(password)) < 4:
+        raise InputError("that is too easy to guess")
+
+
+def set_by_link(tx: Tx, token: str, password_hash: str, now: datetime) -> Row:
+    """Sets the password; the link is used up. `password_hash` is made before, outside the transaction. Returns the
+    user. Raises NotFound where the link has been used meanwhile."""
+    user = linked_user(tx, token, now)
+    users.use_password_link(tx, token_hash(token), now)
+    users.set_password(tx, user["id"], password_hash)
+    audit.record(tx, user["email"], "user.password_set", "user", user["uid"], now)
+    return user

@@ -1,0 +1,102 @@
+"""`/api/v1/jobs` and `/api/v1/queues`: durable work, and what a person decides about it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import get, post
+from litestar.params import FromPath, QueryParameter
+from sqlite_utils import Database
+
+from appliance import job_desk, queue_desk
+from appliance.errors import NotFound
+from appliance.queues import Queues
+from appliance.storage import board, jobs
+from appliance.storage.db import write_tx
+from web.api.answers import Job, Jobs, JobState, Page, Queue, Retried, make
+from web.api.trips import Limit, Offset
+from web.parts import WHO, Given, Parts
+
+ByState = Annotated[JobState | None, QueryParameter(name="state")]
+ByTask = Annotated[str | None, QueryParameter(name="name", description="only jobs of this task (wire name)")]
+
+
+@get("/jobs", sync_to_thread=True, summary="Durable jobs, newest first, with the counts by state")
+def list_jobs(parts: Given, with_state: ByState = None, limit: Limit = 100, offset: Offset = 0) -> Jobs:
+    with parts.db() as db:
+        found, total = board.jobs(db, with_state, limit, offset)
+        counts = board.job_counts(db)
+    return Jobs([make(Job, row) for row in found], total, counts)
+
+
+@get("/jobs/{job_id:str}", sync_to_thread=True, summary="One job, with its last error")
+def get_job(parts: Given, job_id: FromPath[str]) -> Job:
+    with parts.db() as db:
+        return _job(db, job_id)
+
+
+@post("/jobs/{job_id:str}/retry", sync_to_thread=True, status_code=200, summary="Try a failed or discarded job again")
+def retry_job(parts: Given, job_id: FromPath[str]) -> Job:
+    with parts.db() as db:
+        with write_tx(db) as tx:
+            ask = job_desk.retry(tx, job_id, WHO, parts.now())
+        parts.sender.send([ask])
+        return _job(db, job_id)
+
+
+@post("/jobs/retry", sync_to_thread=True, status_code=200, summary="Try every failed job again, or those of one task")
+def retry_failed(parts: Given, task: ByTask = None) -> Retried:
+    with parts.db() as db, write_tx(db) as tx:
+        asks = job_desk.retry_failed(tx, task, WHO, parts.now())
+    parts.sender.send(asks)
+    return Retried(len(asks))
+
+
+@post("/jobs/{job_id:str}/discard", sync_to_thread=True, status_code=200, summary="Give a job up")
+def discard_job(parts: Given, job_id: FromPath[str]) -> Job:
+    with parts.db() as db:
+        with write_tx(db) as tx:
+            job_desk.discard(tx, job_id, WHO, parts.now())
+        return _job(db, job_id)
+
+
+@get("/queues", sync_to_thread=True, summary="What waits in each queue, and which are paused")
+def list_queues(parts: Given) -> Page[Queue]:
+    found = _queues(parts)
+    return Page(found, len(found))
+
+
+@post("/queues/{queue:str}/pause", sync_to_thread=True, status_code=200, summary="Begin no job of a queue")
+def pause_queue(parts: Given, queue: FromPath[str]) -> Queue:
+    with parts.db() as db, write_tx(db) as tx:
+        queue_desk.pause(tx, queue, WHO, parts.now())
+    return _queue(parts, queue)
+
+
+@post("/queues/{queue:str}/resume", sync_to_thread=True, status_code=200, summary="Let a paused queue go on")
+def resume_queue(parts: Given, queue: FromPath[str]) -> Queue:
+    with parts.db() as db, write_tx(db) as tx:
+        queue_desk.resume(tx, queue, WHO, parts.now())
+    return _queue(parts, queue)
+
+
+def _job(db: Database, job_id: str) -> Job:
+    row = jobs.get(db, job_id)
+    if row is None:
+        raise NotFound("no such job", subject=job_id)
+    return make(Job, row)
+
+
+def _queues(parts: Parts) -> list[Queue]:
+    lengths = Queues(parts.settings.paths.redis_socket).lengths()
+    with parts.db() as db:
+        return [make(Queue, row) for row in queue_desk.overview(db, lengths, parts.now())]
+
+
+def _queue(parts: Parts, name: str) -> Queue:
+    return next(found for found in _queues(parts) if found.queue == name)
+
+
+HANDLERS: list[Any] = [
+    list_jobs, get_job, retry_job, retry_failed, discard_job, list_queues, pause_queue, resume_queue
+]  # fmt: skip
