@@ -154,6 +154,21 @@ def test_what_will_pass_by_itself_waits_a_minute_doubling_to_an_hour_as_long_as_
     assert run().state == "SUCCESS"
 
 
+def test_after_a_persons_retry_the_waiting_starts_at_a_minute_again(
+    box: Box, probe: Probe, set_clock: SetClock
+) -> None:
+    fail_with(probe, Transient("the relay does not answer"))
+    for _ in range(3):
+        run()
+        set_clock.move(due_in(box, set_clock.at))
+    id = only_job(box.db)["id"]
+    with write_tx(box.db) as tx:
+        assert job_rows.discard(tx, id, "ann", set_clock.at)
+        assert job_rows.retry(tx, id, "ann", set_clock.at)
+    run()
+    assert due_in(box, set_clock.at) == 60
+
+
 def test_a_delivery_before_its_time_is_not_a_try(box: Box, probe: Probe, set_clock: SetClock) -> None:
     fail_with(probe, Transient("no"))
     run()

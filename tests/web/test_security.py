@@ -57,7 +57,7 @@ def test_every_answer_has_the_policy(client: Client, path: str) -> None:
     answer = client.get(static_path(client) if path == "static" else path)
     assert answer.headers["content-security-policy"] == POLICY
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("path", ["/", "/board", "/api/v1/trips", "/nothing"])
