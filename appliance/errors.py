@@ -65,5 +65,9 @@ class Transient(DepotError):
     exit_code = 75  # EX_TEMPFAIL
 
 
+class DiskFull(Transient):
+    """The disk has no room for a commit. What was committed before is whole; nothing of this change is there."""
+
+
 class Permanent(DepotError):
     """Trying again will not help; a person must change something first."""

@@ -8,7 +8,7 @@ from typing import Any
 from celery.beat import Scheduler
 
 from appliance import clock, log, worker_lock
-from appliance.errors import Busy
+from appliance.errors import Busy, DiskFull
 from appliance.storage import jobs as job_rows
 from appliance.storage.db import write_tx
 from tasks.box import box
@@ -32,6 +32,7 @@ class DepotScheduler(Scheduler):
         self._schedule = Schedule(parts.db, parts.settings.depot.timezone)
         self._sweeper = Sweeper(parts.settings, parts.db, parts.sender, parts.fixes)
         self._steps = 0
+        self._full = False
         super().__init__(*args, **kwargs)
 
     def setup_schedule(self) -> None:
@@ -48,6 +49,12 @@ class DepotScheduler(Scheduler):
                 self._prune(now)
         except Busy as error:
             _log.warning("beat.busy", error=str(error))
+        except DiskFull:
+            if not self._full:
+                _log.error("beat.disk_full")
+            self._full = True
+        else:
+            self._full = False
         self._steps += 1
         return 1.0
 

@@ -11,7 +11,7 @@ from typing import Any, NewType
 
 from sqlite_utils import Database
 
-from appliance.errors import Busy, ConfigError
+from appliance.errors import Busy, ConfigError, DiskFull
 
 Row = dict[str, Any]
 
@@ -74,7 +74,7 @@ def _into_wal(conn: sqlite3.Connection) -> None:
 def write_tx(db: Database, *, synced: bool = True) -> Iterator[Tx]:
     """The one way to write: takes the write lock first (BEGIN IMMEDIATE), so that a read inside is still true at the
     commit. Commits at the end, rolls back on any exception. Never put a network call inside. Raises Busy when
-    another writer holds the lock for longer than the busy timeout.
+    another writer holds the lock for longer than the busy timeout, and DiskFull when there is no room.
 
     When it returns, the change is on disk. Without `synced` it survives the end of any process, and a power cut may
     take it back, together with nothing that was written before: only for what another change makes durable, or what
@@ -89,9 +89,11 @@ def write_tx(db: Database, *, synced: bool = True) -> Iterator[Tx]:
         _begin(db)  # inside: a time limit that strikes while it waits must not leave the lock taken
         yield Tx(db)
         db.conn.execute("COMMIT")
-    except BaseException:
+    except BaseException as error:
         if db.conn.in_transaction:
             db.conn.execute("ROLLBACK")
+        if isinstance(error, sqlite3.OperationalError) and is_full(error):
+            raise DiskFull("the disk is full", hint="delete what the box does not need from it") from error
         raise
     finally:
         if not synced:
@@ -105,6 +107,12 @@ def _begin(db: Database) -> None:
         if _is_busy(error):
             raise Busy("another writer holds the database", hint="try again") from error
         raise
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether there was no room on the disk: for the data, or for the index of the write-ahead log."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
 
 
 def _is_busy(error: sqlite3.Error) -> bool:

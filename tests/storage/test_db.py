@@ -14,7 +14,7 @@ import pytest
 from sqlite_utils import Database
 
 from appliance.config import Settings
-from appliance.errors import Busy, ConfigError
+from appliance.errors import Busy, ConfigError, DiskFull
 from appliance.storage.db import connect, insert, open_depot, row, rows, savepoint, update, value, write_tx
 from tests.servers import wait_for
 
@@ -47,6 +47,19 @@ def rival(file: Path) -> Iterator[Database]:
     found.conn.execute(IMPATIENT)
     yield found
     found.conn.close()
+
+
+def test_a_full_disk_is_an_error_of_its_own_and_what_was_committed_stays(db: Database) -> None:
+    """The limit on the pages of a file has the same outcome as a disk without room."""
+    pages = value(db, "PRAGMA page_count")
+    db.conn.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(DiskFull), write_tx(db) as tx:
+        tx.conn.executemany("INSERT INTO counts (n) VALUES (?)", [(n,) for n in range(10_000)])
+    assert value(db, "SELECT count(*) FROM counts") == 1
+    db.conn.execute(f"PRAGMA max_page_count={pages + 100}")
+    with write_tx(db) as tx:
+        insert(tx, "counts", n=1)
+    assert value(db, "SELECT count(*) FROM counts") == 2
 
 
 @pytest.mark.parametrize(
