@@ -8,7 +8,7 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --all
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock screenshots chaos-replay chaos-jobs bench-start bench-tasks clean
+.PHONY: help setup run test check lock screenshots chaos-replay chaos-jobs chaos-ingest bench-start bench-tasks clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,11 @@ screenshots: ## the pages as pictures, into screenshots/
 
 chaos-jobs: ## 20,000 jobs while workers are killed 200 times and Redis 20 times
 	@$(SETUP)
-	@exec $(BIN)/pytest -s -m chaos tests/chaos
+	@exec $(BIN)/pytest -s -m chaos tests/chaos/test_jobs_under_fire.py
+
+chaos-ingest: ## 200 fixes a second while bridge, broker, Redis and web are killed 200 times
+	@$(SETUP)
+	@exec $(BIN)/pytest -s -m chaos tests/chaos/test_ingest_under_fire.py
 
 bench-tasks: ## durable jobs against plain Celery tasks, and broadcasts beside a backlog
 	@$(SETUP)

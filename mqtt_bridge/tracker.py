@@ -99,6 +99,11 @@ class Fleet:
         with self._lock:
             return sum(len(t.unacknowledged) + len(t.buttons) for t in self._trackers.values())
 
+    def unacknowledged(self) -> dict[str, set[int]]:
+        """The numbers of the fixes that are not acknowledged yet, by vehicle."""
+        with self._lock:
+            return {code: set(tracker.unacknowledged) for code, tracker in self._trackers.items()}
+
     def _due(self, tracker: Tracker, now: float) -> list[tuple[str, bytes]]:
         if not self._client.connected:
             return []

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.domain.fix import Fix, Reason, Rejection
+from appliance.errors import DiskFull
 from appliance.storage import gps_days
 from appliance.storage.gps import Arrival, Batch, Refused, Store, Writer
 from tests.cast import NOON
@@ -257,6 +258,6 @@ def test_a_full_disk_is_no_damage(writer: Writer, folder: Path) -> None:
     pages = db.conn.execute("PRAGMA page_count").fetchone()[0]
     db.conn.execute(f"PRAGMA max_page_count={pages}")
     many = [NOON + timedelta(seconds=n) for n in range(1, 2000)]
-    with pytest.raises(sqlite3.OperationalError, match="full"):
+    with pytest.raises(DiskFull, match="full"):
         writer.commit(batch(*many), NOON)
     assert [name for name in names(folder) if "damaged" in name] == []
