@@ -8,8 +8,8 @@ from datetime import datetime
 from appliance import clock
 from appliance.config import Settings
 from appliance.domain.fix import Fix, Limits, Rejection, check
+from appliance.payloads.elements import decode
 from appliance.storage.gps import Arrival, Batch, Refused, Writer
-from mqtt_bridge import payloads
 from mqtt_bridge.client import Message
 from mqtt_bridge.directory import Directory, Publisher
 from mqtt_bridge.sequences import Key, Sequences
@@ -61,9 +61,12 @@ class Ingest:
             return
         publisher = self._directory.find(address)
         trusted = clock.trusted(self._settings)
-        for element in payloads.decode(message.payload, self._settings.limits.payload_bytes):
+        for element in decode(message.payload, self._settings.limits.payload_bytes):
             if isinstance(publisher, Rejection):
-                self._refuse(address.vehicle or address.device or "", None, publisher, element.raw, message.received)
+                if element.fix or element.rejection:
+                    self._refuse(
+                        address.vehicle or address.device or "", None, publisher, element.raw, message.received
+                    )
                 continue
             group.publishers[publisher.device] = publisher
             if element.seq is not None:

@@ -43,8 +43,10 @@ class Fix:
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
             raise ValueError(f"the time of a fix needs a zone: {self.at.isoformat()}")
-        at = self.at.astimezone(UTC)
-        object.__setattr__(self, "at", at.replace(microsecond=at.microsecond // 1000 * 1000))
+        at = self.at if self.at.tzinfo is UTC else self.at.astimezone(UTC)
+        finer = at.microsecond % 1000
+        if finer or at is not self.at:
+            object.__setattr__(self, "at", at - timedelta(microseconds=finer))
 
 
 class Reason(StrEnum):
@@ -93,10 +95,11 @@ def check(fix: Fix, now: datetime, limits: Limits, clock_trusted: bool = True) -
     A value that is exactly at a limit is accepted. With a clock that is not trusted `now` is not looked at: nothing is
     in the future, and too old is only what is before `OLDEST`.
     """
-    return _position(fix) or _accuracy(fix, limits) or _time(fix, now, limits, clock_trusted)
+    return check_position(fix) or _accuracy(fix, limits) or _time(fix, now, limits, clock_trusted)
 
 
-def _position(fix: Fix) -> Rejection | None:
+def check_position(fix: Fix) -> Rejection | None:
+    """Say why this fix is no place on Earth at all, whatever its time and accuracy; or `None`."""
     numbers = (
         fix.lat, fix.lon, fix.speed_kmh, fix.heading_deg, fix.accuracy_m, fix.altitude_m, fix.odometer_m,
         fix.battery_pct,

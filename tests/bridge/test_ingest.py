@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -118,6 +119,44 @@ def test_a_bad_message_does_not_hold_up_the_others(ingest: Ingest, gps_store: St
     assert len(stored.messages) == 8
     assert stored.new_rows == 2
     assert stored.numbering == {(VAN, TRACKER): [(0, 4)]}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_poison_among_good_ones_changes_nothing_for_them(ingest: Ingest, gps_store: Store, seed: int) -> None:
+    """Whatever comes between: every good fix is stored and numbered, and all are acknowledged in their order."""
+    chance = random.Random(seed)
+    poison = [
+        b"\xff" * 9,
+        b"[" * 5000,
+        b"{}",
+        b"[[[[]]]]",
+        b'{"_type": null}',
+        b"7",
+        b" " * 70_000,
+        b'{"VP": {"lat": []}}',
+    ]
+    group = [message(fix(n, seq=n + 1), mid=n) for n in range(40)]
+    for n in range(60):
+        group.insert(chance.randrange(len(group) + 1), message(chance.choice(poison), mid=100 + n))
+    cut = chance.randrange(len(group))
+    stored = [take(ingest, *part) for part in (group[:cut], group[cut:])]
+    assert [one.mid for part in stored for one in part.messages] == [one.mid for one in group]
+    assert sum(part.new_rows for part in stored) == 40
+    assert gps_store.sequences() == {(1, 0): 40}
+
+
+def test_a_message_that_is_too_large_does_not_hold_up_the_numbering(ingest: Ingest, gps_store: Store) -> None:
+    large = [fix(n, seq=n + 1, pad="x" * 700) for n in range(1, 101)]
+    stored = take(ingest, message(fix(0, seq=1)), message(large), message(fix(101, seq=102)))
+    assert stored.numbering == {(VAN, TRACKER): [(0, 102)]}
+    assert rejected(gps_store) == [(VAN, "too_large")]
+
+
+def test_what_is_no_fix_counts_by_its_number_and_leaves_nothing(ingest: Ingest, gps_store: Store) -> None:
+    stored = take(ingest, message([fix(0, seq=1), {"_type": "lwt", "seq": 2}, {"_type": "lwt"}, fix(1, seq=3)]))
+    assert stored.numbering == {(VAN, TRACKER): [(0, 3)]}
+    take(ingest, message({"_type": "lwt", "seq": 2}, topics.gps("VAN-9")))
+    assert gps_store.rejected()[1] == 0
 
 
 def test_a_retained_an_empty_and_an_unknown_message_are_only_acknowledged(ingest: Ingest, gps_store: Store) -> None:

@@ -1,4 +1,4 @@
-"""From bytes to fixes: golden vectors of each format, and any bytes at all."""
+"""From bytes to fixes: single values, arrays, sizes, and any bytes at all. The formats: `test_golden.py`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from appliance.domain.fix import Fix, Limits, Reason, Rejection, check
+from appliance.payloads.elements import Element, decode
 from appliance.storage.gps_rows import FORMATS, to_row
-from mqtt_bridge.payloads import Element, decode
 from tests.cast import NOON
+from tests.payloads.test_golden import GOLDEN
 
 LIMIT = 65_536
 AT = datetime(2026, 1, 26, 15, 57, 2, tzinfo=UTC)
@@ -47,20 +48,6 @@ def reason_of(body: Any) -> Reason:
     return element.rejection.reason
 
 
-def test_a_full_native_fix() -> None:
-    body = native(
-        speed_kmh=42.5, heading=271, accuracy_m=5, altitude_m=12.5, odometer_m=123456, ignition=True, battery_pct=87,
-        seq=7, epoch=3, colour="red",
-    )  # fmt: skip
-    element = one(body)
-    assert element.fix == Fix(
-        AT, 53.4, -2.9, speed_kmh=42.5, heading_deg=271, accuracy_m=5, altitude_m=12.5, odometer_m=123456,
-        ignition=True, battery_pct=87, format="native",
-    )  # fmt: skip
-    assert (element.seq, element.epoch) == (7, 3)
-    assert json.loads(element.raw) == body
-
-
 @pytest.mark.parametrize(
     "t",
     [
@@ -78,12 +65,6 @@ def test_a_time_keeps_its_milliseconds() -> None:
         assert fix_of(native(t=t)).at == AT + timedelta(milliseconds=123)
 
 
-def test_numbers_come_also_as_strings() -> None:
-    found = fix_of(native(lat="53.4", lon="-2.9", speed_kmh="42.5", seq="7"))
-    assert (found.lat, found.lon, found.speed_kmh) == (53.4, -2.9, 42.5)
-    assert one(native(seq="7", epoch="3")).seq == 7
-
-
 @pytest.mark.parametrize("value", [None, "", "fast", [], {}, True, "nan", "inf", 1e300])
 def test_what_is_not_needed_and_not_understood_is_left_out(value: object) -> None:
     found = fix_of(native(speed_kmh=value, heading=value, accuracy_m=value, ignition="yes", battery_pct=value))
@@ -93,24 +74,6 @@ def test_what_is_not_needed_and_not_understood_is_left_out(value: object) -> Non
 @pytest.mark.parametrize("seq", [0, -1, 2**53, 1.5, True, "x", None, [], {}, "1e400"])
 def test_a_number_that_cannot_be_acknowledged_is_none(seq: object) -> None:
     assert one(native(seq=seq)).seq is None
-
-
-def test_an_owntracks_location() -> None:
-    body = owntracks(acc=8, alt=20, batt=63, cog=180, vel=36, created_at=EPOCH_S + 60, conn="m")
-    assert fix_of(body) == Fix(
-        AT, 53.4, -2.9, speed_kmh=36, heading_deg=180, accuracy_m=8, altitude_m=20, battery_pct=63, format="owntracks"
-    )
-
-
-def test_owntracks_leaves_its_speed_out_when_it_is_0() -> None:
-    assert fix_of(owntracks()).speed_kmh == 0
-    assert fix_of(owntracks(vel=None)).speed_kmh is None
-    assert fix_of(owntracks()).heading_deg is None
-
-
-def test_owntracks_speed_is_kilometres_an_hour_and_its_time_that_of_the_fix() -> None:
-    found = fix_of(owntracks(vel="50", tst=str(EPOCH_S), created_at=EPOCH_S + 3600))
-    assert (found.speed_kmh, found.at) == (50, AT)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +149,38 @@ def test_a_message_above_the_limit_is_one_rejection_of_that_size() -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "numbers"),
+    [
+        (native(seq=7, epoch=3, pad="x" * 999), [(3, 7)]),
+        (native(seq="7", pad="x" * 999), [(0, 7)]),
+        ({"VP": {"seq": 5, "pad": "x" * 999}, "seq": 8}, [(0, 8)]),
+        ([native(seq=n, pad="x" * 99) for n in (1, 2, 3)] * 3, [(0, n) for n in (1, 2, 3)] * 3),
+        ([native(seq=1, pad="x" * 999), 7, [], native(), native(seq=0), native(seq=2)], [(0, 1), (0, 2)]),
+        ("x" * 999, []),
+    ],
+)
+def test_of_a_message_above_the_limit_the_numbers_are_read(body: Any, numbers: list[tuple[int, int]]) -> None:
+    rejected, *numbered = decode(json.dumps(body).encode(), 500)
+    assert rejected.rejection
+    assert rejected.rejection.reason == Reason.too_large
+    assert all(element.fix is None and element.rejection is None for element in numbered)
+    assert [(element.epoch, element.seq) for element in numbered] == numbers
+
+
+@pytest.mark.parametrize("payload", [b"{" * 999, b"\xff" * 999, b"[" * 999, b"[1," * 400, b'[{"seq": 1}' + b" " * 999])
+def test_a_message_above_the_limit_that_cannot_be_read_is_its_rejection_alone(payload: bytes) -> None:
+    (element,) = decode(payload, 500)
+    assert element.rejection
+    assert element.rejection.reason == Reason.too_large
+
+
+def test_an_element_that_cannot_be_read_takes_no_other_along() -> None:
+    found = decode(b'[{"lat": 53.4, "lon": -2.9, "t": 1769443022}, {"lat": 1e999}, "\xff", {"_type": "lwt"}]', LIMIT)
+    assert [element.rejection and element.rejection.reason for element in found] == [None, "unparsable", "unparsable"]
+    assert [element.raw for element in found[1:]] == [b'{"lat": 1e999}', b'"\xff"']
+
+
+@pytest.mark.parametrize(
     "template",
     ['{"lat": %s, "lon": 1, "t": 1}', '{"lat": 1, "lon": 1, "t": %s}', '[{"lat": %s}]', "%s", '{"x": %s}',
      '[{"x": %s}]', '{"lat": 1, "lon": 1, "t": 1769443022, "x": %s}'],
@@ -204,10 +199,11 @@ def test_a_wrong_value_is_told_shortly() -> None:
 
 
 def holds(elements: list[Element]) -> None:
-    """What every answer has: a fix or a rejection, a number that can be acknowledged, and a row that can be stored."""
+    """What every answer has: a fix, a rejection or a number alone, and a row that can be stored."""
     limits = Limits()
     for element in elements:
-        assert (element.fix is None) != (element.rejection is None)
+        assert element.fix is None or element.rejection is None
+        assert element.fix or element.rejection or element.seq is not None
         assert element.seq is None or 0 < element.seq < 2**53
         assert 0 <= element.epoch < 2**53
         assert isinstance(element.raw, bytes)
@@ -226,9 +222,27 @@ SCALARS = (
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner), max_leaves=4
 )
-KEYS = ("lat", "lon", "t", "tst", "speed_kmh", "heading", "vel", "cog", "acc", "seq", "epoch", "_type", "ignition")
-BODIES = st.dictionaries(st.sampled_from(KEYS), VALUES | st.sampled_from(["location", EPOCH_S, 53.4, "-2.9"]))
-ALMOST = st.builds(lambda body, more: body | more, st.sampled_from([native(), owntracks()]), BODIES)
+SAMPLES = [sample["payload"] for file in GOLDEN.glob("*.json") for sample in json.loads(file.read_text())]
+KEYS = sorted({key for sample in SAMPLES for key in sample} | {"t", "lat", "VP", "location", "position", "device"})
+
+
+@st.composite
+def almost(draw: st.DrawFn) -> Any:
+    """A sample of a format in which some values, at any depth, are others or gone."""
+
+    def changed(body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        kept = {key: changed(value) for key, value in body.items() if draw(st.integers(0, 9))}
+        if kept and not draw(st.integers(0, 2)):
+            kept[draw(st.sampled_from(sorted(kept)))] = draw(VALUES)
+        return kept
+
+    return changed(draw(st.sampled_from(SAMPLES))) | draw(st.fixed_dictionaries({}, optional={"seq": VALUES}))
+
+
+ALMOST = almost()
+BODIES = st.dictionaries(st.sampled_from(KEYS), VALUES)
 
 
 @settings(max_examples=200, deadline=None)
@@ -241,7 +255,7 @@ def test_any_bytes_at_all_are_a_list_of_elements(payload: bytes) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(body=ALMOST | BODIES | VALUES | st.lists(ALMOST | VALUES, max_size=4))
-def test_any_json_at_all_is_a_list_of_elements(body: Any) -> None:
+def test_any_json_and_all_that_is_nearly_a_format_is_a_list_of_elements(body: Any) -> None:
     holds(decode(json.dumps(body).encode("utf-8", "surrogatepass"), LIMIT))
 
 

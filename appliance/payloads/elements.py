@@ -1,0 +1,116 @@
+"""The elements of a GPS message, whatever its format: a fix or a named rejection each, and the device's numbering.
+
+Any bytes at all give a list of elements; nothing here raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from appliance.domain.fix import Fix, Reason, Rejection
+from appliance.payloads import flespi, hfp, native, owntracks, teltonika, traccar_client, traccar_forward
+from appliance.payloads.values import SHOWN, Bad, Body, whole
+
+_Format = tuple[Callable[[Body], bool], Callable[[Body], Fix | None]]
+
+_FORMATS: tuple[_Format, ...] = tuple(
+    (format.fits, format.read)
+    for format in (owntracks, native, teltonika, flespi, hfp, traccar_client, traccar_forward)
+)  # fmt: skip
+"""The most frequent first; the first that fits reads the body."""
+
+
+class _Numbers(msgspec.Struct):
+    """Of a body that is too large to be read, what its acknowledgement needs."""
+
+    seq: Any = None
+    epoch: Any = None
+
+
+_body = msgspec.json.Decoder()
+_parts = msgspec.json.Decoder(list[msgspec.Raw])
+_numbers = msgspec.json.Decoder(_Numbers)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element of a message: its fix or why it has none, its own bytes, and its numbering if it carries one.
+
+    Neither fix nor rejection: it is no new fix, and only its number counts.
+    """
+
+    fix: Fix | None
+    rejection: Rejection | None
+    raw: bytes
+    epoch: int = 0
+    seq: int | None = None
+
+
+def decode(payload: bytes, limit_bytes: int) -> list[Element]:
+    """The elements of a message, in its order; none for one that is no fix, such as an OwnTracks `lwt`.
+
+    A message above the limit is one rejection, with the numbers of all its fixes.
+    """
+    if len(payload) > limit_bytes:
+        return _too_large(payload, limit_bytes)
+    if not _is_array(payload):
+        return _read(payload)
+    try:
+        parts = _parts.decode(payload)
+    except _UNREADABLE as error:
+        return [_unreadable(error, payload)]
+    return [element for part in parts for element in _read(bytes(part))]
+
+
+def decode_one(raw: bytes) -> Element | None:
+    """The element whose bytes were kept; None where it is no fix."""
+    found = _read(raw)
+    return found[0] if found else None
+
+
+def _read(raw: bytes) -> list[Element]:
+    try:
+        body = _body.decode(raw)
+    except _UNREADABLE as error:
+        return [_unreadable(error, raw)]
+    if type(body) is not dict:
+        return [Element(None, Rejection(Reason.unparsable, type(body).__name__, "a JSON object"), raw)]
+    seq, epoch = whole(body.get("seq")), whole(body.get("epoch")) or 0
+    try:
+        for fits, read in _FORMATS:
+            if fits(body):
+                fix = read(body)
+                return [] if fix is None and seq is None else [Element(fix, None, raw, epoch, seq)]
+        raise Bad(Reason.no_position, ", ".join(sorted(body)), "a known format")
+    except Bad as bad:
+        return [Element(None, bad.rejection, raw, epoch, seq)]  # a rejected fix keeps its number
+
+
+def _too_large(payload: bytes, limit_bytes: int) -> list[Element]:
+    rejection = Rejection(Reason.too_large, f"{len(payload)} bytes", f"{limit_bytes} bytes")
+    found = [Element(None, rejection, payload[:limit_bytes])]
+    try:
+        parts = _parts.decode(payload) if _is_array(payload) else [payload]
+    except _UNREADABLE:
+        return found
+    for part in parts:
+        try:
+            numbers = _numbers.decode(part)
+        except _UNREADABLE:
+            continue
+        if seq := whole(numbers.seq):
+            found.append(Element(None, None, b"", whole(numbers.epoch) or 0, seq))
+    return found
+
+
+def _is_array(payload: bytes) -> bool:
+    return payload.lstrip()[:1] == b"["
+
+
+def _unreadable(error: Exception, raw: bytes) -> Element:
+    return Element(None, Rejection(Reason.unparsable, str(error)[:SHOWN], "JSON"), raw)

@@ -1,0 +1,36 @@
+"""High-frequency positioning v2 of HSL. Source: Digitransit, "High-frequency positioning".
+
+The body lies below one upper-case key, the event (`VP`, `DEP`, `ARR`, ...). `lat` and `long` may be null; `spd` is m/s.
+`acc` is an acceleration, `odo` the metres since the start of the trip, `dl` the delay against the timetable, and `seq`
+inside the body a train's unit: none of them is what its name suggests, so none is read.
+"""
+
+from __future__ import annotations
+
+from appliance.domain.fix import Fix
+from appliance.payloads.values import Body, amount, heading, needed, time
+
+KMH = 3.6  # in one m/s
+
+
+def fits(body: Body) -> bool:
+    return _event(body) is not None
+
+
+def read(body: Body) -> Fix:
+    inner = body[_event(body) or ""]
+    return Fix(
+        lat=needed(inner, "lat"),
+        lon=needed(inner, "long"),
+        at=time(inner, "tst" if inner.get("tst") is not None else "tsi"),
+        speed_kmh=amount(inner.get("spd"), KMH),
+        heading_deg=heading(inner.get("hdg")),
+        format="hfp",
+    )
+
+
+def _event(body: Body) -> str | None:
+    """The key around the body; beside it may stand the numbering only."""
+    keys = body.keys() - {"seq", "epoch"}
+    key = keys.pop() if len(keys) == 1 else ""
+    return key if key.isalpha() and key.isupper() and type(body[key]) is dict else None
