@@ -21,7 +21,7 @@ from appliance.paths import VENDOR_DIR, WEB_DIR
 from appliance.sender import Sender
 from appliance.storage.gps import Store
 from web import metrics, pages, passwords
-from web.api import invoices, jobs, live, schedules, system, trips, vehicles
+from web.api import fixes, invoices, jobs, live, schedules, system, trips, vehicles
 from web.assets import Assets
 from web.hub import Hub
 from web.parts import Parts, utc_now
@@ -59,8 +59,8 @@ def create_app(
     api = Router(
         "/api/v1",
         route_handlers=[
-            *vehicles.HANDLERS, *trips.HANDLERS, *invoices.HANDLERS, *jobs.HANDLERS, *schedules.HANDLERS,
-            *system.HANDLERS, *live.HANDLERS,
+            *vehicles.HANDLERS, *fixes.HANDLERS, *trips.HANDLERS, *invoices.HANDLERS, *jobs.HANDLERS,
+            *schedules.HANDLERS, *system.HANDLERS, *live.HANDLERS,
         ],
     )  # fmt: skip
     return Litestar(

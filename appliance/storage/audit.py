@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from appliance.storage import times
-from appliance.storage.db import Tx, insert
+from appliance.storage.db import Tx, insert, value
 
 
 def record(tx: Tx, who: str, action: str, subject: str, subject_uid: str, now: datetime, detail: str = "") -> None:
@@ -19,3 +19,10 @@ def record(tx: Tx, who: str, action: str, subject: str, subject_uid: str, now: d
         subject_uid=subject_uid,
         detail=detail,
     )
+
+
+def record_once(tx: Tx, who: str, action: str, subject: str, subject_uid: str, now: datetime, detail: str = "") -> None:
+    """Records what may have to be done again after a crash, as one line."""
+    known = "SELECT 1 FROM audit_log WHERE subject = ? AND subject_uid = ? AND action = ? AND detail = ?"
+    if value(tx, known, subject, subject_uid, action, detail) is None:
+        record(tx, who, action, subject, subject_uid, now, detail)

@@ -219,16 +219,19 @@ class Store:
         counts = self._each(lambda conn, _day: int(conn.execute("SELECT count(*) FROM fixes").fetchone()[0]))
         return sum(count for _day, count in counts)
 
-    def rejected(self, limit: int = 100) -> tuple[list[Row], int]:
-        """The newest rejected fixes, and how many there are in all."""
-        query = (
-            "SELECT received_at, vehicle, reason, value, bound, payload FROM rejected"
-            " ORDER BY received_at DESC, id DESC LIMIT ?"
-        )
+    def rejected(
+        self, limit: int = 100, offset: int = 0, *, vehicle: str | None = None, reason: str | None = None
+    ) -> tuple[list[Row], int]:
+        """The newest rejected fixes of a vehicle code and a reason (all where None), and how many there are in all."""
+        columns = "? || ':' || id AS id, received_at, vehicle, reason, value, bound, payload, restored_at"
+        chosen = "FROM rejected WHERE vehicle = coalesce(?, vehicle) AND reason = coalesce(?, reason)"
+        order = "ORDER BY received_at DESC, rejected.id DESC LIMIT ? OFFSET ?"
 
-        def read(conn: sqlite3.Connection, _day: date) -> tuple[list[Row], int]:
-            db = Database(conn, execute_plugins=False)
-            return rows(db, query, limit - len(found)), int(value(db, "SELECT count(*) FROM rejected"))
+        def read(conn: sqlite3.Connection, day: date) -> tuple[list[Row], int]:
+            db, only = Database(conn, execute_plugins=False), (vehicle, reason)
+            rest = limit - len(found), max(0, offset - total)
+            newest = rows(db, f"SELECT {columns} {chosen} {order}", day.isoformat(), *only, *rest)
+            return newest, int(value(db, f"SELECT count(*) {chosen}", *only))
 
         found: list[Row] = []
         total = 0

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlite_utils import Database
 
+from appliance import clock
 from appliance.cli.fixes import shortened
 from appliance.cli.schedule import rhythm
 from appliance.config import Settings
 from appliance.domain.fix import Fix, Reason, Rejection
+from appliance.storage.db import value
 from appliance.storage.gps import Arrival, Batch, Refused, Writer
 
 NOW = datetime(2026, 7, 26, 9, 30, tzinfo=UTC)
@@ -47,6 +50,37 @@ def test_rejected_fixes_are_listed_with_reason_and_the_beginning_of_the_payload(
     assert max(len(item["payload"]) for item in items) == 80
     assert "10:30:00" in box("fixes", "rejected").out
     assert box("fixes", "rejected", "--limit", "1", "--json").json["total"] == 2
+
+
+def test_rejected_fixes_are_chosen_by_vehicle_and_reason(box: Any, stored: None) -> None:
+    assert box("fixes", "rejected", "--vehicle", "V1", "--reason", "out_of_range", "--json").json["total"] == 2
+    assert box("fixes", "rejected", "--vehicle", "V2").out == "no rejected fixes\n"
+    assert "out_of_range" in box("fixes", "rejected", "--reason", "ugly").err
+
+
+def test_rejected_fixes_are_restored_by_their_ids(box: Any, settings: Settings, db: Database, stored: None) -> None:
+    """Good ones among bad ones; a second time changes nothing; who did it is written down."""
+    assert box("vehicle", "add", "V1", "--json").json["username"] == "V1-1"
+    payload = json.dumps({"lat": 53.4, "lon": -2.9, "t": clock.now().timestamp()}).encode()
+    refused = Refused("V1", 1, Rejection(Reason.inaccurate, "900 m", "200 m"), payload, NOW)
+    stray = Refused("V9", None, Rejection(Reason.unknown_vehicle, "V9", "a device"), payload, NOW)
+    writer = Writer(settings.paths.gps_dir, late_s=1e9)
+    writer.commit(Batch(refused=[refused, stray]), NOW)
+    writer.close()
+
+    said = box("fixes", "restore", "2026-07-26:3", "2026-07-26:1", "2026-07-26:9")
+    assert (said.code, said.out) == (65, "2026-07-26:3 is restored.\n")
+    assert [line.partition(" (")[0] for line in said.err.splitlines()] == [
+        "depotbox: 2026-07-26:1: it cannot be used: unparsable: t is missing",
+        "depotbox: 2026-07-26:9: no such rejected fix",
+    ]
+    again = box("fixes", "restore", "2026-07-26:3")
+    assert (again.code, again.out) == (0, "2026-07-26:3 was restored before.\n")
+    assert box("fixes", "restore", "2026-07-26:4", "--vehicle", "V1").code == 0
+    assert box("fixes", "count", "--json").json == {"count": 3}
+    restored = [one["id"] for one in box("fixes", "rejected", "--json").items if one["restored_at"]]
+    assert restored == ["2026-07-26:4", "2026-07-26:3"]
+    assert value(db, "SELECT count(*) FROM audit_log WHERE action = 'fix.restored' AND who LIKE 'cli:%'") == 2
 
 
 def test_a_payload_cannot_steer_the_terminal(box: Any, stored: None) -> None:
