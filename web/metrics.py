@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from appliance import __version__
+from appliance import __version__, disk
 from appliance.counters import BUCKETS_S, Counted, Counters
 from appliance.errors import DepotError
 from appliance.jobs import QUEUES
@@ -45,6 +45,9 @@ class BoxCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All metric families that can be had now."""
         yield _gauge("depotbox_build_info", "The version that runs; always 1", {"version": __version__}, 1)
+        room = disk.room(self._parts.settings.paths.data_dir)
+        yield _gauge("depotbox_disk_bytes", "Size of the disk of the data folder", {}, room.total)
+        yield _gauge("depotbox_disk_free_bytes", "Room on the disk of the data folder", {}, room.free)
         yield from self._of_roles()
         yield from self._of_database()
         yield from self._of_redis()

@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 
-from appliance import __version__
+from appliance import __version__, disk
 from appliance.domain.invoice import money
 from appliance.storage import board
 from appliance.storage.times import parse
@@ -142,9 +142,14 @@ def _strip(parts: Parts) -> Strip:
 
 
 def _troubles(parts: Parts) -> list[str]:
-    """The roles that are not ready; without a supervisor here at least Redis is asked itself."""
+    """Roles that are not ready (without a supervisor here at least Redis is asked itself), and a disk that fills up."""
     found = [role.name for role in roles(parts) if not role.ready]
-    return found if "redis" in found or parts.positions.redis_answers() else [*found, "redis"]
+    if "redis" not in found and not parts.positions.redis_answers():
+        found.append("redis")
+    free_mb = disk.room(parts.settings.paths.data_dir).free // 2**20
+    if free_mb < parts.settings.limits.disk_free_mb:
+        found.append(f"disk ({free_mb} MiB free)")
+    return found
 
 
 HANDLERS: list[Any] = [index, board_fragment, strip_fragment, trip_page, favicon]
