@@ -10,13 +10,17 @@ from pathlib import Path
 
 def write(path: Path, content: bytes | str, mode: int = 0o600) -> None:
     """Replaces `path` by `content` with permissions `mode`: after a crash or a power cut the old or the new content is
-    there, whole. When this returns, the new one is on disk. Text is stored as UTF-8. Raises OSError; then the old
-    content stays and nothing is left lying about."""
+    there, whole. When this returns, the new one is on disk. Text is stored as UTF-8. What root writes belongs to
+    whom the folder belongs to, or a command given with sudo would take a file from the box that runs as another user.
+    Raises OSError; then the old content stays and nothing is left lying about."""
     data = content.encode() if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
     try:
         with open(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)
+            if os.geteuid() == 0:
+                owner = os.stat(path.parent)
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

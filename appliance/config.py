@@ -23,6 +23,8 @@ from appliance.errors import ConfigError
 SECRET_NAMES = ("pass", "secret", "token", "key", "pwd")
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
+PortOrNone = Annotated[int, Meta(ge=0, le=65535)]
+Host = Annotated[str, Meta(pattern="^[A-Za-z0-9.:-]*$")]
 Seconds = Annotated[float, Meta(ge=0, le=86400)]
 
 
@@ -59,9 +61,19 @@ class Web(Struct, frozen=True, kw_only=True):
 class Mqtt(Struct, frozen=True, kw_only=True):
     host: Annotated[
         Literal["127.0.0.1", "::1", "localhost"],
-        Meta(description="address of the vehicles' listener; loopback only while it has no TLS"),
+        Meta(description="address of the listener without TLS, for programs on this machine: loopback only"),
     ] = "127.0.0.1"
-    port: Annotated[Port, Meta(description="port of the vehicles' listener")] = 1883
+    port: Annotated[Port, Meta(description="port of the listener without TLS")] = 1883
+    tls_host: Annotated[
+        Host, Meta(description="address of the vehicles' TLS listeners; empty: all of this machine")
+    ] = ""
+    tls_port: Annotated[PortOrNone, Meta(description="TLS listener for devices with a password; 0: none")] = 8883
+    certificate_port: Annotated[
+        PortOrNone, Meta(description="TLS listener for devices with a certificate; 0: none")
+    ] = 8884
+    public_host: Annotated[
+        Host, Meta(description="name or address by which vehicles reach the box; empty: the machine's host name")
+    ] = ""
 
 
 class Billing(Struct, frozen=True, kw_only=True):

@@ -5,34 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from msgspec import Struct
 from sqlite_utils import Database
 
-from appliance import log
+from appliance import ca, log
 from appliance.config import Settings
+from appliance.device_setup import Credentials
 from appliance.domain.trip import LevelOfService
-from appliance.errors import DepotError, NotFound
-from appliance.servers import accounts, mosquitto
+from appliance.errors import DepotError, NotFound, Refused
+from appliance.servers import access, accounts, tls
 from appliance.storage import audit, devices, vehicles
 from appliance.storage.db import Row, Tx, write_tx
 
 _log = log.get(__name__)
-
-
-class Credentials(Struct, frozen=True, omit_defaults=True):
-    """What a new device is set up with. The password is known here and nowhere else: the box keeps its hash.
-
-    `topic` takes the device's fixes. `warning` is there only when the broker could not be told: it then knows the
-    device from its next start on.
-    """
-
-    host: str
-    port: int
-    topic: str
-    client_id: str
-    username: str
-    password: str
-    warning: str | None = None
 
 
 def add_vehicle(
@@ -43,69 +27,122 @@ def add_vehicle(
     name: str = "",
     plate: str = "",
     levels: Collection[LevelOfService] = (LevelOfService.ambulatory,),
+    certificate: bool = False,
     now: datetime,
     who: str,
 ) -> Credentials:
-    """Adds a vehicle with its first device, the source of its position. Raises InputError for a code that is taken or
-    cannot stand in a topic; then nothing was added."""
-    password = accounts.new_password()
+    """Adds a vehicle with its first device, the source of its position, which logs in with a password or a certificate.
+    Raises InputError for a code that is taken or cannot stand in a topic, and Refused where there is no listener for
+    certificates; then nothing was added."""
+    login = _Login(settings, certificate=certificate)
     with write_tx(db) as tx:
         vehicle_id = vehicles.add(tx, code, now, name=name, plate=plate, levels=levels)
-        username = _add_device(tx, vehicle_id, code, password, now, who)
-    return _tell(settings, code, username, password, position_source=True)
+        username = login.add(tx, vehicle_id, code, now, who)
+    return login.told(username, code, position_source=True)
 
 
-def add_device(db: Database, settings: Settings, code: str, *, now: datetime, who: str) -> Credentials:
-    """Adds one more device to a vehicle: the source of its position only where it has none. Raises NotFound."""
-    password = accounts.new_password()
+def add_device(
+    db: Database,
+    settings: Settings,
+    code: str,
+    *,
+    source: bool = False,
+    certificate: bool = False,
+    now: datetime,
+    who: str,
+) -> Credentials:
+    """Adds one more device to a vehicle. It becomes the source of its position where the vehicle has none, and with
+    `source`. Raises NotFound, and Refused as `add_vehicle` does."""
+    login = _Login(settings, certificate=certificate)
     with write_tx(db) as tx:
         found = vehicles.by_code(tx, code)
         if found is None or found["disabled_at"]:
             raise NotFound("no such vehicle", subject=code, hint="`depotbox vehicle list` shows them")
-        username = _add_device(tx, found["id"], code, password, now, who)
-        source = devices.position_source(tx, found["id"])
-    first = source is not None and source["username"] == username
-    return _tell(settings, code, username, password, position_source=first)
+        username = login.add(tx, found["id"], code, now, who)
+        if source:
+            _make_source(tx, username, now, who)
+        chosen = devices.position_source(tx, found["id"])
+    return login.told(username, code, position_source=chosen is not None and chosen["username"] == username)
+
+
+def make_source(db: Database, settings: Settings, username: str, *, now: datetime, who: str) -> Row:
+    """Makes a device the source of its vehicle's position: from now on it alone may write the vehicle's plain topic.
+    Returns its row with the vehicle's `code`. Raises like `revoke_device`."""
+    with write_tx(db) as tx:
+        found = _make_source(tx, username, now, who)
+    access.refresh(settings)
+    return found
 
 
 def revoke_device(db: Database, settings: Settings, username: str, *, now: datetime, who: str) -> Row:
-    """Revokes a device: the broker disconnects it and lets it in no more. Returns its row with the vehicle's `code`.
+    """Revokes a device: the broker disconnects it, forgets its session and lets it in no more. Returns its row with the
+    vehicle's `code`.
 
     Raises NotFound where no such device is in use, and Unavailable where a running broker could not be told: the
-    device then is revoked, but stays connected until the broker starts again.
+    device then is revoked, but may stay connected until the broker starts again.
     """
     with write_tx(db) as tx:
         found = devices.revoke(tx, username, now)
         if found is None:
-            raise NotFound("no such device in use", subject=username, hint="`depotbox vehicle list` shows them")
+            raise _not_in_use(username)
         audit.record(tx, who, "device.revoked", "device", found["uid"], now, username)
-    mosquitto.refresh_accounts(settings)
+    access.refresh(settings)
+    access.push_off(settings, username)
     return found
 
 
-def _add_device(tx: Tx, vehicle_id: int, code: str, password: str, now: datetime, who: str) -> str:
-    username = devices.add(tx, vehicle_id, code, accounts.password_hash(password), now)
-    added = devices.by_username(tx, username)
-    assert added is not None
-    audit.record(tx, who, "device.added", "device", added["uid"], now, username)
-    return username
+class _Login:
+    """How a new device will log in. What takes long is made here, before the database is locked."""
+
+    def __init__(self, settings: Settings, *, certificate: bool) -> None:
+        mqtt = settings.mqtt
+        if certificate and not mqtt.certificate_port:
+            raise Refused("there is no listener for certificates", subject="mqtt.certificate_port = 0")
+        self._settings = settings
+        self._password = "" if certificate else accounts.new_password()
+        self._serial = ca.new_serial() if certificate else None
+        self._authority = ca.own(settings.paths)
+        self._port = mqtt.certificate_port if certificate else mqtt.tls_port
+
+    def add(self, tx: Tx, vehicle_id: int, code: str, now: datetime, who: str) -> str:
+        hashed = accounts.password_hash(self._password) if self._password else None
+        username = devices.add(tx, vehicle_id, code, hashed, now, certificate_serial=self._serial)
+        added = devices.by_username(tx, username)
+        assert added is not None
+        audit.record(tx, who, "device.added", "device", added["uid"], now, username)
+        return username
+
+    def told(self, username: str, code: str, *, position_source: bool) -> Credentials:
+        """The broker learns of the device. A failure must not lose the password, which cannot be had again."""
+        settings, warning = self._settings, None
+        try:
+            access.refresh(settings)
+        except DepotError as error:
+            warning = f"the broker does not know the device before its next start: {error}"
+            _log.warning("fleet.broker_not_told", device=username, error=str(error))
+        issued = None if self._serial is None else self._authority.device(username, self._serial)
+        branch = f"{accounts.ROOT}/vehicles/{code}/gps"
+        return Credentials(
+            host=tls.host(settings.mqtt) if self._port else settings.mqtt.host,
+            port=self._port or settings.mqtt.port,
+            topic=branch if position_source else f"{branch}/{username}",
+            client_id=username,
+            username=username,
+            password=self._password,
+            ca_file=str(settings.paths.ca_certificate) if self._port else "",
+            certificate=issued.certificate if issued else "",
+            key=issued.key if issued else "",
+            warning=warning,
+        )
 
 
-def _tell(settings: Settings, code: str, username: str, password: str, *, position_source: bool) -> Credentials:
-    """The broker learns of the device. A failure must not lose the password, which cannot be had again."""
-    warning = None
-    try:
-        mosquitto.refresh_accounts(settings)
-    except DepotError as error:
-        warning = f"the broker does not know the device before its next start: {error}"
-        _log.warning("fleet.broker_not_told", device=username, error=str(error))
-    branch = f"{accounts.ROOT}/vehicles/{code}/gps"
-    return Credentials(
-        host=settings.mqtt.host,
-        port=settings.mqtt.port,
-        topic=branch if position_source else f"{branch}/{username}",
-        client_id=username,
-        username=username,
-        password=password,
-        warning=warning,
-    )
+def _make_source(tx: Tx, username: str, now: datetime, who: str) -> Row:
+    found = devices.make_source(tx, username, now)
+    if found is None:
+        raise _not_in_use(username)
+    audit.record(tx, who, "device.made_source", "device", found["uid"], now, username)
+    return found
+
+
+def _not_in_use(username: str) -> NotFound:
+    return NotFound("no such device in use", subject=username, hint="`depotbox vehicle list` shows them")

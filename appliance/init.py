@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance import keys, log, notices
+from appliance import ca, keys, log, notices
 from appliance.config import Settings
 from appliance.servers import mosquitto
 from appliance.storage import schedules
@@ -19,6 +19,7 @@ def main(settings: Settings) -> int:
     for name in migrate(paths.depot_db):
         _log.info("storage.migrated", migration=name)
     mosquitto.make_secrets(paths)
+    ca.own(paths)
     keys.own(paths, notices.LINK_KEY)
     db = open_depot(paths.depot_db)
     with write_tx(db) as tx:

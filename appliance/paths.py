@@ -41,6 +41,14 @@ class Paths:
         return self.data_dir / "secrets"
 
     @property
+    def ca_key(self) -> Path:
+        return self.secrets_dir / "ca.key"
+
+    @property
+    def ca_certificate(self) -> Path:
+        return self.secrets_dir / "ca.crt"
+
+    @property
     def mosquitto_dir(self) -> Path:
         return self.data_dir / "mosquitto"
 
@@ -61,6 +69,10 @@ class Paths:
     @property
     def mqtt_socket(self) -> Path:
         return self.run_dir / "mqtt.sock"
+
+    @property
+    def mqtt_probe_socket(self) -> Path:
+        return self.run_dir / "mqtt-probe.sock"
 
     @property
     def worker_locks_dir(self) -> Path:

@@ -11,7 +11,7 @@ from appliance import dispatch
 from appliance.config import Settings
 from appliance.domain.fare import Rate
 from appliance.domain.trip import Event, LevelOfService
-from appliance.servers import accounts, mosquitto
+from appliance.servers import access, accounts
 from appliance.storage import devices, identity, payers, people, vehicles
 from appliance.storage.db import Tx, write_tx
 from mqtt_bridge.drive import Point
@@ -63,7 +63,7 @@ def prepare(db: Database, settings: Settings, now: datetime) -> None:
             _waiting_trips(tx, random.Random(today), now)  # noqa: S311  a demonstration, not a secret
             identity.put(tx, _MADE, today)
     if not made:
-        mosquitto.refresh_accounts(settings)
+        access.refresh(settings)
 
 
 def new_trip(tx: Tx, dice: random.Random, van: str, way: tuple[str, str], pickup_at: datetime, now: datetime) -> int:

@@ -13,7 +13,7 @@ from appliance import dispatch
 from appliance.config import Settings
 from appliance.domain.fare import Rate
 from appliance.domain.trip import LevelOfService
-from appliance.servers import accounts, mosquitto
+from appliance.servers import access, accounts
 from appliance.storage import devices, payers, people, trips, vehicles
 from appliance.storage.db import Tx, write_tx
 from mqtt_bridge.recording import Position, Recording
@@ -61,7 +61,7 @@ def create(
             for (vehicle, trip), (first, last) in spans.items()
         ]
     if any(added):
-        mosquitto.refresh_accounts(settings)
+        access.refresh(settings)
     return found
 
 

@@ -44,6 +44,10 @@ tax_id = "GB 1"
 bank_details = "Test Bank 1"
 [clock]
 trust = "system"
+[mqtt]
+tls_host = "127.0.0.1"
+tls_port = 0
+certificate_port = 0
 [billing]
 settle_s = 60.0
 """
@@ -77,6 +81,8 @@ def environ(settings: Settings) -> dict[str, str]:
         "DEPOTBOX_CONFIG": settings.file,
         "DEPOTBOX_STORAGE__DATA_DIR": settings.storage.data_dir,
         "DEPOTBOX_MQTT__PORT": str(settings.mqtt.port),
+        "DEPOTBOX_MQTT__TLS_PORT": str(settings.mqtt.tls_port),
+        "DEPOTBOX_MQTT__CERTIFICATE_PORT": str(settings.mqtt.certificate_port),
         "DEPOTBOX_BILLING__SETTLE_S": str(settings.billing.settle_s),
     }
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import click
-import msgspec
+import json
+from pathlib import Path
 
+import click
+
+from appliance import ca as authority
 from appliance import clock, fleet, log
+from appliance.cli import device_card
 from appliance.cli.depot import opened, operator
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.tables import print_list
 from appliance.config import Settings
+from appliance.device_setup import Model
 from appliance.domain.trip import LevelOfService
 from appliance.errors import Unavailable
 from appliance.storage import devices, vehicles
@@ -34,33 +39,55 @@ def vehicle() -> None:
     help="A level of service that it is fitted for; may be given more than once. Default: ambulatory.",
 )
 @click.option("--another-device", is_flag=True, help="Add one more device to a vehicle that is there already.")
+@click.option("--source", is_flag=True, help="With --another-device: make it the source of the vehicle's position.")
+@click.option("--certificate", is_flag=True, help="It logs in with a certificate instead of a password.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False, exists=True, writable=True),
+    default=".",
+    help="With --certificate: folder for the certificate and its key. Default: this one.",
+)
+@click.option("--for", "model", type=click.Choice([one.value for one in Model]), help="Print this model's settings.")
+@click.option("--qr", "qr_file", type=device_card.IMAGE, help="Write the QR code into a new .svg or .png file.")
 @json_option
 @with_settings
 def add(
-    settings: Settings, code: str, name: str, plate: str, levels: tuple[str, ...], another_device: bool, as_json: bool
+    settings: Settings,
+    code: str,
+    name: str,
+    plate: str,
+    levels: tuple[str, ...],
+    another_device: bool,
+    source: bool,
+    certificate: bool,
+    into: Path,
+    model: str | None,
+    qr_file: Path | None,
+    as_json: bool,
 ) -> int:
-    """Add a vehicle with its first device, and print what the device is set up with. The password is shown only now.
+    """Add a vehicle with its first device, and print what the device is set up with. It is shown only now.
 
     Exit code 69: the device is there, but the broker knows it only from its next start on.
     """
     if another_device and (name or plate or levels):
         raise click.UsageError("--another-device takes no --name, --plate or --level: the vehicle has them already")
+    if source and not another_device:
+        raise click.UsageError("--source goes with --another-device: the first device is the source anyway")
+    if certificate and model == Model.owntracks:
+        raise click.UsageError("OwnTracks is set up with a password: leave --certificate out")
     with opened(settings) as db:
         now, who = clock.now(), operator()
         if another_device:
-            credentials = fleet.add_device(db, settings, code, now=now, who=who)
+            made = fleet.add_device(db, settings, code, source=source, certificate=certificate, now=now, who=who)
         else:
             fitted = [LevelOfService(level) for level in dict.fromkeys(levels)] or [LevelOfService.ambulatory]
-            credentials = fleet.add_vehicle(db, settings, code, name=name, plate=plate, levels=fitted, now=now, who=who)
-    if as_json:
-        click.echo(msgspec.json.encode(credentials).decode())
-    else:
-        for key in ("host", "port", "topic", "client_id", "username", "password"):
-            click.echo(f"{key.replace('_', ' '):<10} {getattr(credentials, key)}")
-        click.echo("\nThe password is not shown again.")
-    if credentials.warning:
-        click.echo(f"depotbox: {credentials.warning}", err=True)
-    return Unavailable.exit_code if credentials.warning else 0
+            made = fleet.add_vehicle(
+                db, settings, code, name=name, plate=plate, levels=fitted, certificate=certificate, now=now, who=who
+            )
+    device_card.show(made, into=into, model=Model(model) if model else None, qr_file=qr_file, as_json=as_json)
+    if made.warning:
+        click.echo(f"depotbox: {made.warning}", err=True)
+    return Unavailable.exit_code if made.warning else 0
 
 
 @vehicle.command("list")
@@ -82,6 +109,31 @@ def list_(settings: Settings, as_json: bool) -> None:
             item["levels"] = ", ".join(item["levels"])
             item["devices"] = ", ".join(map(_marked, item["devices"]))
     print_list(found, as_json=as_json, empty="no vehicles; add one: depotbox vehicle add CODE")
+
+
+@vehicle.command()
+@click.argument("username")
+@with_settings
+def source(settings: Settings, username: str) -> None:
+    """Make the device USERNAME the source of its vehicle's position, in the place of the one before."""
+    with opened(settings) as db:
+        found = fleet.make_source(db, settings, username, now=clock.now(), who=operator())
+    click.echo(f"The position of {found['code']} now comes from {username}.")
+
+
+@vehicle.command()
+@json_option
+@with_settings
+def ca(settings: Settings, as_json: bool) -> None:
+    """Print the certificate by which devices know the box, and its fingerprint on standard error."""
+    fingerprint = authority.own(settings.paths).fingerprint
+    text = settings.paths.ca_certificate.read_text()
+    if as_json:
+        found = {"certificate": text, "sha256": fingerprint, "file": str(settings.paths.ca_certificate)}
+        click.echo(json.dumps(found))
+    else:
+        click.echo(text, nl=False)
+        click.echo(f"SHA-256 fingerprint: {fingerprint}", err=True)
 
 
 @vehicle.command()

@@ -10,12 +10,18 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from appliance.errors import InputError
+from appliance.errors import InputError, Refused
 
 if TYPE_CHECKING:
     from appliance.storage.devices import Account
 
 ROOT = "depot/v1"
+
+CANARY = "canary"
+OWN, FOREIGN = f"{ROOT}/canary/own", f"{ROOT}/canary/foreign"
+"""An account beside the devices' that must be able to use the one branch and not the other (`probe.py`)."""
+
+CANARY_RULES = (f"write {OWN}/out", f"read {OWN}/in")
 
 OWN_RULES: dict[str, tuple[str, ...]] = {
     "bridge": (
@@ -39,8 +45,10 @@ OWN_RULES: dict[str, tuple[str, ...]] = {
         f"read {ROOT}/vehicles/+/assignment",
         f"read {ROOT}/trips/#",
     ),
+    "warden": (f"read {ROOT}/canary/+/out", f"write {ROOT}/canary/+/in"),
 }
-"""The box's own accounts, on its unix socket only: the bridge, and what plays vehicles (replay, simulation)."""
+"""The box's own accounts, on its unix socket only: the bridge, what plays vehicles (replay, simulation), and who tries
+out the rules."""
 
 _VEHICLE = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _USERNAME = re.compile(r"[A-Za-z0-9_-]{1,40}")  # a vehicle's code, a dash and a number
@@ -72,10 +80,13 @@ def own_acl_file() -> str:
 
 
 def passwords_file(accounts: Iterable[Account]) -> str:
-    """Raises InputError where a name or a hash could change the meaning of the file."""
+    """The devices that log in with a password. Raises InputError where a name or a hash could change the meaning of the
+    file."""
     lines = []
     for account in accounts:
         _check(_USERNAME, "username", account.username)
+        if account.password_hash is None:
+            continue
         if not re.fullmatch(r"\$7\$[0-9]+\$[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+", account.password_hash):
             raise InputError("not a password hash of mosquitto", subject=account.username)
         lines.append(f"{account.username}:{account.password_hash}\n")
@@ -86,6 +97,37 @@ def acl_file(accounts: Iterable[Account]) -> str:
     """The rules of all devices: each stays in its vehicle's branch and under its own name there; only the position
     source of a vehicle may write where the vehicle's position is taken from. Raises InputError for an unfit name."""
     return _acl((account.username, _device_rules(account)) for account in accounts)
+
+
+def canary_files(password: str) -> tuple[str, str]:
+    """The canary's part of the devices' password and ACL files."""
+    return f"{CANARY}:{password_hash(password)}\n", _acl([(CANARY, CANARY_RULES)])
+
+
+def audit(passwords: str, acl: str, accounts: Iterable[Account]) -> None:
+    """Reads the files as mosquitto does, and raises Refused unless each device is let in with its own password only,
+    and given nothing outside its vehicle's branch and its own OwnTracks one. A second look at what was generated."""
+    known = {account.username: account for account in accounts}
+    branches = {
+        name: (f"{ROOT}/vehicles/{account.vehicle}/", f"owntracks/{name}/") for name, account in known.items()
+    } | {CANARY: (f"{OWN}/",)}
+    allowed: tuple[str, ...] = ()
+    for line in acl.splitlines():
+        match line.split(" "):
+            case [""]:
+                pass
+            case ["user", name] if name in branches:
+                allowed = branches[name]
+            case ["topic", "read" | "write", topic] if topic.startswith(allowed) and not {*"+#"} & {
+                *topic.removesuffix("/#" if topic.startswith("owntracks/") else "")
+            }:
+                pass
+            case _:
+                raise Refused("gives a device what is not its own", subject=f"ACL line {line!r}")
+    for line in passwords.splitlines():
+        name, _, hashed = line.partition(":")
+        if name != CANARY and (name not in known or hashed != known[name].password_hash):
+            raise Refused("lets in somebody else", subject=f"password line of {name!r}")
 
 
 def _device_rules(account: Account) -> tuple[str, ...]:

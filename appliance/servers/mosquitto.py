@@ -1,28 +1,20 @@
-"""The `mosquitto` role: the broker with two listeners, a unix socket for the box's own programs and a port for devices.
+"""The `mosquitto` role: the broker with a unix socket for the box's own programs, and ports for devices.
 
-Its files are generated anew at each start. While it runs, `refresh_accounts` changes the devices that it knows.
+Its files are generated anew at each start. While it runs, `access.refresh` changes the devices that it knows.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import signal
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from appliance import atomicfile, log
-from appliance.config import Settings
-from appliance.errors import ConfigError, Unavailable
+from appliance import atomicfile, clock, log
+from appliance.config import Mqtt, Settings
+from appliance.errors import ConfigError
 from appliance.paths import Paths
 from appliance.servers import accounts as files
 from appliance.servers import native
 from appliance.servers.rehearsal import rehearse
-
-if TYPE_CHECKING:
-    from appliance.storage.devices import Account
 
 STORE = "mosquitto.db"  # the name that mosquitto gives to its sessions, retained and queued messages
 
@@ -55,26 +47,51 @@ allow_zero_length_clientid false
 password_file {folder}/own.passwords
 acl_file {folder}/own.acl
 
-listener {port} {host}
+{devices}"""
+
+_OF_DEVICES = """\
+listener {address}
 max_connections 500
 allow_anonymous false
 allow_zero_length_clientid false
 use_username_as_clientid true
-password_file {folder}/devices.passwords
 acl_file {folder}/devices.acl
+"""
+
+_LOGIN = """\
+password_file {folder}/devices.passwords
+"""
+
+_TLS = """\
+tls_version tlsv1.2
+certfile {folder}/server.crt
+keyfile {folder}/server.key
+"""
+
+# The name in the certificate is the username. mosquitto takes either this or passwords on one listener, never both.
+_CERTIFICATE = """\
+require_certificate true
+use_identity_as_username true
+cafile {ca}
+crlfile {folder}/devices.crl
 """
 
 
 def main(settings: Settings) -> int:
     """Writes the configuration and becomes mosquitto."""
+    from appliance.servers import (
+        access,
+        tls,
+    )  # here: who only asks for a password needs no database and no certificates
+
     paths = settings.paths
     passwords = {name: own_password(paths, name) for name in files.OWN_RULES}
-    with _one_at_a_time(paths):
+    with access.one_at_a_time(paths):
+        tls.renew(settings, clock.now())
         atomicfile.write(paths.mosquitto_dir / "mosquitto.conf", configuration(settings))
         atomicfile.write(paths.mosquitto_dir / "own.passwords", files.own_passwords_file(passwords))
         atomicfile.write(paths.mosquitto_dir / "own.acl", files.own_acl_file())
-        known = _read_accounts(paths)
-        _write_devices(paths, files.passwords_file(known), files.acl_file(known))
+        access.prepare(paths, access.read(paths), files.new_password())
         # Before the lock opens: from here on a change of the devices reaches this process. Should it come before
         # mosquitto listens to SIGHUP, the process ends by it, and its next start reads the new files.
         atomicfile.write(_pid_file(paths), str(os.getpid()))
@@ -86,7 +103,8 @@ def main(settings: Settings) -> int:
 def configuration(settings: Settings) -> str:
     """mosquitto.conf.
 
-    The socket is named relative to `run_dir`, mosquitto's working folder: its parser ends that path at a space.
+    The sockets are named relative to `run_dir`, mosquitto's working folder: its parser ends that path at a space.
+    The canary's is the last listener (`probe.py` says why).
     A payload of up to twice `limits.payload_bytes` reaches the bridge, which rejects what is above the limit by name.
     Above that the broker acknowledges the message and drops it, so that the device goes on with its next one (an
     MQTT 5 client sees the reason, packet too large, and may reconnect once). Only a packet above four times the
@@ -100,8 +118,22 @@ def configuration(settings: Settings) -> str:
         socket=paths.mqtt_socket.relative_to(paths.run_dir),
         message_bytes=2 * settings.limits.payload_bytes,
         packet_bytes=4 * settings.limits.payload_bytes,
-        host=settings.mqtt.host,
-        port=settings.mqtt.port,
+        devices=_devices_listeners(settings.mqtt, paths),
+    )
+
+
+def _devices_listeners(mqtt: Mqtt, paths: Paths) -> str:
+    everywhere = f" {mqtt.tls_host}".rstrip()
+    listeners = []
+    if mqtt.tls_port:
+        listeners.append((f"{mqtt.tls_port}{everywhere}", _LOGIN + _TLS))
+    if mqtt.certificate_port:
+        listeners.append((f"{mqtt.certificate_port}{everywhere}", _CERTIFICATE + _TLS))
+    listeners.append((f"{mqtt.port} {mqtt.host}", _LOGIN))
+    listeners.append((f"0 {paths.mqtt_probe_socket.relative_to(paths.run_dir)}", _LOGIN))
+    return "\n".join(
+        (_OF_DEVICES + more).format(address=address, folder=paths.mosquitto_dir, ca=paths.ca_certificate)
+        for address, more in listeners
     )
 
 
@@ -113,7 +145,7 @@ def make_secrets(paths: Paths) -> None:
 
 
 def own_password(paths: Paths, name: str) -> str:
-    """The password of the box's own account `bridge` or `loopback`. Raises ConfigError before `init` has made it."""
+    """The password of the box's own accounts, such as `bridge`. Raises ConfigError before `init` has made it."""
     file = _secret_file(paths, name)
     try:
         return file.read_text(encoding="ascii")
@@ -121,36 +153,6 @@ def own_password(paths: Paths, name: str) -> str:
         raise ConfigError(
             f"no password for {name}: {error.strerror}", subject=str(file), hint="start the box once: depotbox run"
         ) from error
-
-
-def refresh_accounts(settings: Settings) -> None:
-    """The broker knows exactly the devices of the database from now on: to be called after each change of them.
-
-    A revoked device is disconnected. Whether the broker runs or not, its next start knows the same. Raises a DepotError
-    when the running broker could not be told.
-    """
-    paths = settings.paths
-    try:
-        with _one_at_a_time(paths):
-            apply_accounts(paths, _read_accounts(paths), running_pid(paths))
-    except OSError as error:
-        raise Unavailable(f"the accounts cannot be changed: {error.strerror}", subject="mosquitto") from error
-
-
-def apply_accounts(paths: Paths, accounts: Sequence[Account], pid: int | None) -> None:
-    """Replaces the devices' password and ACL files, and tells the broker `pid` (None: it does not run).
-
-    A running mosquitto that cannot read its new rules goes on without any: so they are first given to a throw-away
-    broker, which refuses. Raises Unavailable when it does, and InputError for an unfit account; then nothing changes.
-    """
-    passwords, acl = files.passwords_file(accounts), files.acl_file(accounts)
-    complaint = rehearse(paths.mosquitto_dir, passwords, acl)
-    if complaint is not None:
-        raise Unavailable(f"the broker refuses the new accounts: {complaint}", subject="mosquitto")
-    _write_devices(paths, passwords, acl)
-    if pid is not None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGHUP)
 
 
 def running_pid(paths: Paths) -> int | None:
@@ -169,30 +171,6 @@ def _secret_file(paths: Paths, name: str) -> Path:
 
 def _pid_file(paths: Paths) -> Path:
     return paths.run_dir / "mosquitto.pid"
-
-
-def _read_accounts(paths: Paths) -> list[Account]:
-    from appliance.storage import db, devices  # here: what only writes files needs no database
-
-    depot = db.open_depot(paths.depot_db)
-    try:
-        return devices.accounts(depot)
-    finally:
-        depot.conn.close()
-
-
-def _write_devices(paths: Paths, passwords: str, acl: str) -> None:
-    """First the rules: between the two a new device cannot log in yet, and a revoked one has no rights any more."""
-    atomicfile.write(paths.mosquitto_dir / "devices.acl", acl)
-    atomicfile.write(paths.mosquitto_dir / "devices.passwords", passwords)
-
-
-@contextlib.contextmanager
-def _one_at_a_time(paths: Paths) -> Iterator[None]:
-    """Reading the devices and writing the files is one step, or an older list could be written last."""
-    with (paths.mosquitto_dir / "accounts.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _set_damaged_store_aside(paths: Paths) -> None:

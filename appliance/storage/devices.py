@@ -13,10 +13,11 @@ from appliance.storage.db import Row, Tx, insert, row, rows, value
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the broker must know of a device: its login, its vehicle's code, and whether it is the position source."""
+    """What the broker must know of a device: its login, its vehicle's code, and whether it is the position source. One
+    without a password logs in with a certificate."""
 
     username: str
-    password_hash: str
+    password_hash: str | None
     vehicle: str
     position_source: bool
 
@@ -31,8 +32,28 @@ def accounts(db: Database) -> list[Account]:
     return [Account(r["username"], r["password_hash"], r["code"], bool(r["position_source"])) for r in found]
 
 
-def add(tx: Tx, vehicle_id: int, code: str, password_hash: str, now: datetime) -> str:
-    """Adds a device to a vehicle and returns its username; the first one becomes the position source."""
+def revoked_certificates(db: Database) -> list[int]:
+    """The serial numbers of the certificates that let nobody in any more."""
+    found = rows(
+        db,
+        "SELECT certificate_serial FROM devices JOIN vehicles ON vehicles.id = vehicle_id"
+        " WHERE certificate_serial IS NOT NULL AND (revoked_at IS NOT NULL OR disabled_at IS NOT NULL)"
+        " ORDER BY devices.id",
+    )
+    return [int(r["certificate_serial"], 16) for r in found]
+
+
+def add(
+    tx: Tx,
+    vehicle_id: int,
+    code: str,
+    password_hash: str | None,
+    now: datetime,
+    *,
+    certificate_serial: int | None = None,
+) -> str:
+    """Adds a device to a vehicle and returns its username; the first one becomes the position source. It has either a
+    password or a certificate."""
     count = value(tx, "SELECT count(*) FROM devices WHERE vehicle_id = ?", vehicle_id)
     username = f"{code}-{count + 1}"
     while value(tx, "SELECT 1 FROM devices WHERE username = ?", username):
@@ -46,6 +67,7 @@ def add(tx: Tx, vehicle_id: int, code: str, password_hash: str, now: datetime) -
         vehicle_id=vehicle_id,
         username=username,
         password_hash=password_hash,
+        certificate_serial=None if certificate_serial is None else f"{certificate_serial:x}",
         position_source=int(first),
         created_at=times.text(now),
     )
@@ -75,6 +97,28 @@ def position_source_at(db: Database, vehicle_id: int, at: datetime) -> int | Non
     return None if found is None else int(found)
 
 
+def make_source(tx: Tx, username: str, now: datetime) -> Row | None:
+    """Makes a device its vehicle's position source, from `now` on, and returns its row with the vehicle's code; None
+    where no such device is in use. One that is it already stays it."""
+    found = _in_use(tx, username)
+    if found is not None and not found["position_source"]:
+        tx.conn.execute(
+            "UPDATE devices SET position_source = 0 WHERE vehicle_id = ? AND revoked_at IS NULL", (found["vehicle_id"],)
+        )
+        tx.conn.execute("UPDATE devices SET position_source = 1 WHERE id = ?", (found["id"],))
+        _note_source(tx, found["vehicle_id"], found["id"], now)
+    return found
+
+
+def _in_use(db: Database, username: str) -> Row | None:
+    return row(
+        db,
+        "SELECT devices.*, code FROM devices JOIN vehicles ON vehicles.id = vehicle_id"
+        " WHERE username = ? AND revoked_at IS NULL",
+        username,
+    )
+
+
 def _note_source(tx: Tx, vehicle_id: int, device_id: int, now: datetime) -> None:
     insert(tx, "position_sources", vehicle_id=vehicle_id, device_id=device_id, since=times.text(now))
 
@@ -97,12 +141,7 @@ def revoke(tx: Tx, username: str, now: datetime) -> Row | None:
 
     When it was the position source, the oldest device that its vehicle still has becomes it.
     """
-    found = row(
-        tx,
-        "SELECT devices.*, code FROM devices JOIN vehicles ON vehicles.id = vehicle_id"
-        " WHERE username = ? AND revoked_at IS NULL",
-        username,
-    )
+    found = _in_use(tx, username)
     if found is None:
         return None
     tx.conn.execute("UPDATE devices SET revoked_at = ? WHERE id = ?", (times.text(now), found["id"]))

@@ -61,8 +61,9 @@ CREATE TABLE vehicles (
 
 CREATE TABLE devices (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, vehicle_id INTEGER NOT NULL REFERENCES vehicles (id),
-  username TEXT NOT NULL UNIQUE, password_hash TEXT NOT NULL, position_source INTEGER NOT NULL DEFAULT 0,
-  created_at TEXT NOT NULL, revoked_at TEXT
+  username TEXT NOT NULL UNIQUE, password_hash TEXT, certificate_serial TEXT UNIQUE,
+  position_source INTEGER NOT NULL DEFAULT 0, created_at TEXT NOT NULL, revoked_at TEXT,
+  CHECK ((password_hash IS NULL) <> (certificate_serial IS NULL))
 ) STRICT;
 CREATE UNIQUE INDEX devices_source ON devices (vehicle_id) WHERE position_source = 1 AND revoked_at IS NULL;
 

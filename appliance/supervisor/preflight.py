@@ -19,39 +19,55 @@ def check(settings: Settings) -> None:
     """
     for program in NATIVE_PROGRAMS:
         paths.native(program)
-    ports = {"web": (settings.web.host, settings.web.port), "mqtt": (settings.mqtt.host, settings.mqtt.port)}
-    if settings.web.port == settings.mqtt.port:
-        raise ConfigError(
-            "both want the same port",
-            subject=f"web.port and mqtt.port = {settings.web.port}",
-            hint="change one of them",
-        )
-    for section, (host, port) in ports.items():
-        _check_port(section, host, port)
+    mqtt = settings.mqtt
+    listeners = {
+        "web.port": ("web.host", settings.web.host, settings.web.port),
+        "mqtt.port": ("mqtt.host", mqtt.host, mqtt.port),
+        "mqtt.tls_port": ("mqtt.tls_host", mqtt.tls_host, mqtt.tls_port),
+        "mqtt.certificate_port": ("mqtt.tls_host", mqtt.tls_host, mqtt.certificate_port),
+    }
+    key_of: dict[int, str] = {}
+    for key, (host_key, host, port) in listeners.items():
+        if port in key_of:
+            raise ConfigError(
+                "both want the same port",
+                subject=f"{key_of[port]} and {key} = {port}",
+                hint="change one of them",
+            )
+        if port:
+            key_of[port] = key
+            _check_port(key, port, host_key, host)
 
 
-def _check_port(section: str, host: str, port: int) -> None:
+def _check_port(key: str, port: int, host_key: str, host: str) -> None:
+    """`host` may be empty: all addresses of the machine."""
     opened = 0
     problem: OSError | None = None
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        found, problem = [], error
+    for family, kind, protocol, _, address in found:
         try:
             with socket.socket(family, kind, protocol) as probe:
                 # As the servers do: connections of an earlier run that linger in TIME_WAIT do not hold a port.
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 probe.bind(address)
                 opened += 1
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise Unavailable(
                     f"port {port} of {address[0]} is taken by another program",
-                    subject=f"{section}.port = {port}",
-                    hint=f"end it, or change {section}.port",
+                    subject=f"{key} = {port}",
+                    hint=f"end it, or change {key}",
                 ) from error
             problem = error  # `localhost` also names ::1 on a machine without IPv6: one of its addresses is enough
     if not opened:
         reason = problem.strerror if problem else "no such address"
         raise Unavailable(
-            f"port {port} of {host} cannot be opened: {reason}",
-            subject=f"{section}.port = {port}",
-            hint=f"change {section}.host or {section}.port",
+            f"port {port} of {host or 'this machine'} cannot be opened: {reason}",
+            subject=f"{key} = {port}",
+            hint=f"change {host_key} or {key}",
         ) from problem

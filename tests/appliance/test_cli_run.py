@@ -31,6 +31,8 @@ FAKEBOX = Path(__file__).with_name("fakebox.py")
 def ports(free_port: Callable[[], int]) -> None:
     os.environ["DEPOTBOX_WEB__PORT"] = str(free_port())
     os.environ["DEPOTBOX_MQTT__PORT"] = str(free_port())
+    os.environ["DEPOTBOX_MQTT__TLS_PORT"] = str(free_port())
+    os.environ["DEPOTBOX_MQTT__CERTIFICATE_PORT"] = str(free_port())
 
 
 def depotbox(*args: str | Path) -> subprocess.CompletedProcess[str]:
@@ -61,7 +63,7 @@ def test_a_second_box_on_a_data_folder_is_refused(data_dir: Path) -> None:
 
 
 @pytest.mark.usefixtures("ports")
-@pytest.mark.parametrize("key", ["web.port", "mqtt.port"])
+@pytest.mark.parametrize("key", ["web.port", "mqtt.port", "mqtt.tls_port", "mqtt.certificate_port"])
 def test_a_taken_port_names_its_key_address_and_number(data_dir: Path, key: str) -> None:
     port = int(os.environ[f"DEPOTBOX_{key.replace('.', '__').upper()}"])
     with listening(port):

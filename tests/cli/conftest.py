@@ -60,7 +60,12 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     folder = Path(tempfile.mkdtemp(prefix="depot-"))
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    os.environ.update({"DEPOTBOX_STORAGE__DATA_DIR": str(folder / "data"), "DEPOTBOX_MQTT__PORT": str(port)})
+    os.environ.update({
+        "DEPOTBOX_STORAGE__DATA_DIR": str(folder / "data"),
+        "DEPOTBOX_MQTT__PORT": str(port),
+        "DEPOTBOX_MQTT__TLS_PORT": "0",
+        "DEPOTBOX_MQTT__CERTIFICATE_PORT": "0",
+    })  # fmt: skip
     made = config.load()
     made.paths.prepare()
     migrate(made.paths.depot_db)

@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from appliance.config import Settings
 from appliance.errors import InputError, NotFound, Unavailable
-from appliance.servers import mosquitto
+from appliance.servers import access
 
 KEYS = ["host", "port", "topic", "client_id", "username", "password"]
 
@@ -93,14 +93,15 @@ def test_a_running_broker_lets_a_new_device_in_and_a_revoked_one_out(
 def test_a_broker_that_cannot_be_told_does_not_cost_the_password(
     box: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (settings.paths.mosquitto_dir / "accounts.lock").mkdir()
+    folder = settings.paths.mosquitto_dir
+    folder.rename(folder.with_name("away"))
     said = box("vehicle", "add", "V1", "--json")
     assert said.code == Unavailable.exit_code
     assert list(said.json) == [*KEYS, "warning"]
     assert "before its next start" in said.err
-    (settings.paths.mosquitto_dir / "accounts.lock").rmdir()
-    mosquitto.refresh_accounts(settings)
-    assert "V1-1:" in (settings.paths.mosquitto_dir / "devices.passwords").read_text()
+    folder.with_name("away").rename(folder)
+    access.refresh(settings)
+    assert "V1-1:" in (folder / "devices.passwords").read_text()
 
 
 @pytest.mark.parametrize("code", ["a/b", "", "V1 ", "x" * 33, "#"])

@@ -53,6 +53,8 @@ class RunningBox:
             "DEPOTBOX_STORAGE__DATA_DIR": str(data_dir),
             "DEPOTBOX_WEB__PORT": str(self.web_port),
             "DEPOTBOX_MQTT__PORT": str(free_port()),
+            "DEPOTBOX_MQTT__TLS_PORT": str(free_port()),
+            "DEPOTBOX_MQTT__CERTIFICATE_PORT": str(free_port()),
             "DEPOTBOX_BILLING__SETTLE_S": "2",
             **settings,
         }

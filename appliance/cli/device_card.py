@@ -1,0 +1,68 @@
+"""Shows a person, or a program, what a new device is set up with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal, cast
+
+import click
+
+from appliance import atomicfile, device_setup
+from appliance.device_setup import Credentials, Model
+
+
+class _Image(click.ParamType[Path]):
+    """A file that is not there yet and whose name says what is in it: whatever happens later, it can be written."""
+
+    name = "file"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(str(value))
+        if path.suffix not in (".svg", ".png"):
+            self.fail(f"{path}: expected a name that ends with .svg or .png", param, ctx)
+        if path.exists() or not path.parent.is_dir():
+            self.fail(f"{path}: expected a new file in a folder that is there", param, ctx)
+        return path
+
+
+IMAGE = _Image()
+
+
+def show(made: Credentials, *, into: Path, model: Model | None, qr_file: Path | None, as_json: bool) -> None:
+    """Prints everything, the QR code too, and writes the files. Secrets are in files for their owner only."""
+    files = {"ca_file": made.ca_file} if made.ca_file else {}
+    if made.certificate:
+        for key, suffix, text in (("certificate_file", "crt", made.certificate), ("key_file", "key", made.key)):
+            path = into / f"{made.username}.{suffix}"
+            atomicfile.write(path, text)
+            files[key] = str(path)
+    code = device_setup.qr_code(made, model)
+    if qr_file is not None:
+        kind = cast(Literal["svg", "png"], qr_file.suffix.removeprefix("."))
+        atomicfile.write(qr_file, device_setup.qr_image(code, kind))
+    settings = device_setup.lines(made, model)
+    if as_json:
+        said: dict[str, object] = {
+            key: getattr(made, key) for key in ("host", "port", "topic", "client_id", "username", "password")
+        }
+        if made.certificate:
+            del said["password"]
+        said |= files
+        if model is Model.owntracks:
+            said["link"] = device_setup.owntracks_link(made)
+        if model is not None:
+            said["settings"] = dict(settings)
+        if made.warning:
+            said["warning"] = made.warning
+        click.echo(json.dumps(said))
+        return
+    if model is None:
+        settings = [line for line in settings if line[0] != "ca file"]
+    settings += [(key.replace("_", " "), path) for key, path in files.items()]
+    width = max(len(name) for name, _ in settings)
+    for name, value in settings:
+        click.echo(f"{name:<{width}} {value}")
+    click.echo()
+    click.echo(device_setup.qr_text(code))
+    click.echo(f"The {'key' if made.certificate else 'password'} is not shown again.")
