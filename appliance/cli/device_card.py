@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Literal, cast
@@ -64,5 +65,6 @@ def show(made: Credentials, *, into: Path, model: Model | None, qr_file: Path | 
     for name, value in settings:
         click.echo(f"{name:<{width}} {value}")
     click.echo()
-    click.echo(device_setup.qr_text(code))
+    with contextlib.suppress(UnicodeEncodeError):  # a terminal without block characters
+        click.echo(device_setup.qr_text(code))
     click.echo(f"The {'key' if made.certificate else 'password'} is not shown again.")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import socket
+import ssl
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -10,8 +14,9 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from sqlite_utils import Database
 
+from appliance import config
 from appliance.config import Settings
-from appliance.errors import InputError, NotFound, Unavailable
+from appliance.errors import InputError, NotFound, Refused, Unavailable
 from appliance.servers import access
 
 KEYS = ["host", "port", "topic", "client_id", "username", "password"]
@@ -23,7 +28,12 @@ class Device:
     def __init__(self, credentials: dict[str, Any]) -> None:
         self.connected: bool | None = None
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2, credentials["client_id"])
-        self.client.username_pw_set(credentials["username"], credentials["password"])
+        if "ca_file" in credentials:
+            self.client.tls_set(
+                credentials["ca_file"], credentials.get("certificate_file"), credentials.get("key_file")
+            )
+        if "password" in credentials:
+            self.client.username_pw_set(credentials["username"], credentials["password"])
         self.client.on_connect = lambda _c, _u, _f, reason, _p: setattr(self, "connected", not reason.is_failure)
         self.client.on_disconnect = lambda *_: setattr(self, "connected", False)
         self.client.connect(credentials["host"], credentials["port"])
@@ -148,3 +158,95 @@ def test_adding_and_revoking_are_in_the_audit_log(box: Any, db: Database) -> Non
 
 def test_an_empty_depot_says_what_to_do(box: Any) -> None:
     assert "depotbox vehicle add CODE" in box("vehicle", "list").out
+
+
+# over TLS
+
+
+@pytest.fixture
+def over_tls(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for key in ("TLS_PORT", "CERTIFICATE_PORT"):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            monkeypatch.setenv(f"DEPOTBOX_MQTT__{key}", str(probe.getsockname()[1]))
+    monkeypatch.setenv("DEPOTBOX_MQTT__PUBLIC_HOST", "localhost")
+    return config.load()
+
+
+def test_what_is_printed_lets_both_kinds_of_device_in(
+    box: Any, over_tls: Settings, role: Callable[[str], None], tmp_path: Path, wait_for: Any
+) -> None:
+    role("mosquitto")
+    tracker = box("vehicle", "add", "V1", "--json").json
+    assert list(tracker) == [*KEYS, "ca_file"]
+    assert (tracker["host"], tracker["port"]) == ("localhost", over_tls.mqtt.tls_port)
+    tablet = box("vehicle", "add", "V1", "--another-device", "--certificate", "--into", str(tmp_path), "--json").json
+    assert list(tablet) == [*KEYS[:-1], "ca_file", "certificate_file", "key_file"]
+    assert tablet["port"] == over_tls.mqtt.certificate_port
+    assert Path(tablet["key_file"]).stat().st_mode & 0o777 == 0o600
+    devices = [Device(tracker), Device(tablet)]
+    wait_for(lambda: all(device.connected for device in devices))
+    assert box("vehicle", "revoke", "V1-2").code == 0
+    wait_for(lambda: not devices[1].connected)
+    assert devices[0].connected
+    for device in devices:
+        device.close()
+
+
+def test_nothing_of_the_key_is_kept(box: Any, over_tls: Settings, db: Database, tmp_path: Path) -> None:
+    said = box("vehicle", "add", "V1", "--certificate", "--into", str(tmp_path), "--json").json
+    secret = Path(said["key_file"]).read_text().splitlines()[5]
+    assert secret not in "\n".join(db.conn.iterdump())
+    for file in over_tls.paths.data_dir.rglob("*"):
+        assert not file.is_file() or secret.encode() not in file.read_bytes(), file
+
+
+def test_a_person_gets_a_qr_code_and_a_file_of_it_for_the_owner_only(
+    box: Any, over_tls: Settings, tmp_path: Path
+) -> None:
+    image = tmp_path / "v1.svg"
+    said = box("vehicle", "add", "V1", "--for", "owntracks", "--qr", str(image))
+    assert "▄" in said.out
+    assert "owntracks:///config?inline=" in said.out
+    assert str(over_tls.paths.ca_certificate) in said.out
+    assert image.stat().st_mode & 0o777 == 0o600
+    assert b"<svg" in image.read_bytes()
+
+
+@pytest.mark.parametrize("options", [
+    ("--qr", "x.jpeg"), ("--qr", "/nowhere/x.svg"), ("--into", "/nowhere"), ("--for", "sextant"), ("--source",),
+    ("--certificate", "--for", "owntracks"),
+])  # fmt: skip
+def test_a_wrong_option_adds_nothing(box: Any, options: tuple[str, ...]) -> None:
+    assert box("vehicle", "add", "V1", *options).code == 2
+    assert box("vehicle", "list", "--json").items == []
+
+
+def test_a_certificate_without_a_listener_for_it_is_one_line(box: Any) -> None:
+    said = box("vehicle", "add", "V1", "--certificate")
+    assert (said.code, said.err) == (
+        Refused.exit_code,
+        "depotbox: mqtt.certificate_port = 0: there is no listener for certificates\n",
+    )
+    assert box("vehicle", "list", "--json").items == []
+
+
+def test_another_device_becomes_the_position_source(box: Any, db: Database) -> None:
+    box("vehicle", "add", "V1")
+    second = box("vehicle", "add", "V1", "--another-device", "--source", "--json").json
+    assert second["topic"] == "depot/v1/vehicles/V1/gps"
+    assert box("vehicle", "source", "V1-1").out == "The position of V1 now comes from V1-1.\n"
+    assert box("vehicle", "source", "V1-1").code == 0
+    (listed,) = box("vehicle", "list", "--json").items
+    assert [device["position_source"] for device in listed["devices"]] == [True, False]
+    sources = [row["device_id"] for row in db.query("SELECT device_id FROM position_sources ORDER BY id")]
+    assert sources == [1, 2, 1]
+    assert box("vehicle", "source", "V9-1").code == NotFound.exit_code
+
+
+def test_the_authority_is_printed_with_its_fingerprint(box: Any, settings: Settings) -> None:
+    said = box("vehicle", "ca")
+    assert said.out == settings.paths.ca_certificate.read_text()
+    as_json = box("vehicle", "ca", "--json").json
+    digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(said.out)).hexdigest().upper()
+    assert as_json["sha256"].replace(":", "") == digest
+    assert as_json["sha256"] in said.err
