@@ -97,10 +97,10 @@ class _Client:
         return _until(lambda: self._answer is not None, deadline, self) and bool(self._answer)
 
     def subscribe(self, topic: str) -> None:
-        self._paho.subscribe(topic, qos=1)
+        self._paho.subscribe(topic)
 
     def publish(self, topic: str) -> None:
-        self._paho.publish(topic, b"", qos=1)
+        self._paho.publish(topic, b"")
 
     def step(self) -> bool:
         return self._paho.loop(_STEP_S) == MQTTErrorCode.MQTT_ERR_SUCCESS
