@@ -15,12 +15,12 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from appliance import atomicfile, ca, log
+from appliance import atomicfile, ca, clock, log
 from appliance.config import Settings
 from appliance.errors import Unavailable
 from appliance.paths import Paths
 from appliance.servers import accounts as files
-from appliance.servers import probe
+from appliance.servers import probe, tls
 from appliance.servers.mosquitto import own_password, running_pid
 from appliance.servers.rehearsal import rehearse
 from appliance.storage import db, devices
@@ -45,12 +45,14 @@ def refresh(settings: Settings) -> None:
     """The broker knows exactly the devices of the database from now on: to be called after each change of them.
 
     A revoked device has no rights any more, and one with a password is disconnected (`push_off` does that for one with
-    a certificate). Whether the broker runs or not, its next start knows the same. Raises a DepotError when the running
-    broker could not be told, or did not keep to the new rules and was stopped.
+    a certificate). Whether the broker runs or not, its next start knows the same. Its certificate is renewed too where
+    that is due, so that it has the name that a new device is told. Raises a DepotError when the running broker could
+    not be told, or did not keep to the new rules and was stopped.
     """
     paths = settings.paths
     try:
         with one_at_a_time(paths):
+            tls.renew(settings, clock.now())
             apply(paths, read(paths), running_pid(paths))
     except OSError as error:
         raise Unavailable(f"the accounts cannot be changed: {error.strerror}", subject="mosquitto") from error

@@ -108,19 +108,14 @@ def audit(passwords: str, acl: str, accounts: Iterable[Account]) -> None:
     """Reads the files as mosquitto does, and raises Refused unless each device is let in with its own password only,
     and given nothing outside its vehicle's branch and its own OwnTracks one. A second look at what was generated."""
     known = {account.username: account for account in accounts}
-    branches = {
-        name: (f"{ROOT}/vehicles/{account.vehicle}/", f"owntracks/{name}/") for name, account in known.items()
-    } | {CANARY: (f"{OWN}/",)}
-    allowed: tuple[str, ...] = ()
-    for line in acl.splitlines():
+    own: dict[str, tuple[str, ...]] = {CANARY: (f"{OWN}/",)}
+    own |= {name: (f"{ROOT}/vehicles/{account.vehicle}/", f"owntracks/{name}/") for name, account in known.items()}
+    branches: tuple[str, ...] = ()
+    for line in filter(None, acl.splitlines()):
         match line.split(" "):
-            case [""]:
-                pass
-            case ["user", name] if name in branches:
-                allowed = branches[name]
-            case ["topic", "read" | "write", topic] if topic.startswith(allowed) and not {*"+#"} & {
-                *topic.removesuffix("/#" if topic.startswith("owntracks/") else "")
-            }:
+            case ["user", name] if name in own:
+                branches = own[name]
+            case ["topic", "read" | "write", topic] if _is_below(topic, branches):
                 pass
             case _:
                 raise Refused("gives a device what is not its own", subject=f"ACL line {line!r}")
@@ -128,6 +123,12 @@ def audit(passwords: str, acl: str, accounts: Iterable[Account]) -> None:
         name, _, hashed = line.partition(":")
         if name != CANARY and (name not in known or hashed != known[name].password_hash):
             raise Refused("lets in somebody else", subject=f"password line of {name!r}")
+
+
+def _is_below(topic: str, branches: tuple[str, ...]) -> bool:
+    # OwnTracks names the levels below its user's as it likes; nobody else needs a wildcard.
+    plain = topic.removesuffix("/#") if topic.startswith("owntracks/") else topic
+    return topic.startswith(branches) and not {"+", "#"} & set(plain)
 
 
 def _device_rules(account: Account) -> tuple[str, ...]:

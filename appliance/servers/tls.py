@@ -26,7 +26,10 @@ def names(mqtt: Mqtt) -> list[str]:
 
 
 def renew(settings: Settings, now: datetime) -> None:
-    """Makes the broker's certificate where there is none, where its end is near, or where the names have changed."""
+    """Makes the broker's certificate where there is none, where its end is near, or where the names have changed. A
+    running broker takes it at its next SIGHUP."""
+    if not (settings.mqtt.tls_port or settings.mqtt.certificate_port):
+        return
     folder, wanted, authority = settings.paths.mosquitto_dir, names(settings.mqtt), ca.own(settings.paths)
     try:
         good = (folder / KEY).exists() and authority.is_good((folder / CERTIFICATE).read_text(), wanted, now)

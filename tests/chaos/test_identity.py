@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from appliance import ca
@@ -89,6 +90,22 @@ def test_a_device_is_in_and_out_again_within_5_seconds(world: World) -> None:
     assert other.connected
     assert max(took["added_s"]) < 5
     print(json.dumps({key: [round(one, 3) for one in values] for key, values in took.items()}))
+
+
+def test_a_new_public_host_is_in_the_certificate_from_the_next_device_on(world: World) -> None:
+    settings, mqtt = world.settings, replace(world.settings.mqtt, public_host="new.example")
+
+    def names() -> set[str]:
+        with socket.create_connection(("127.0.0.1", world.tracker.port)) as plain:
+            context = world.trusting()
+            with context.wrap_socket(plain, server_hostname="localhost") as secure:
+                return {str(name) for _, name in secure.getpeercert()["subjectAltName"]}  # type: ignore[index]
+
+    before = names()
+    access.refresh(replace(settings, mqtt=mqtt))
+    assert names() == before | {"new.example"}
+    access.refresh(settings)
+    assert names() == before
 
 
 @pytest.mark.parametrize("ciphers", ["AES128-SHA", "AES256-GCM-SHA384", "ECDHE-RSA-AES128-GCM-SHA256"])
