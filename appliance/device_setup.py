@@ -24,7 +24,8 @@ class Credentials(Struct, frozen=True, omit_defaults=True):
     one and nothing of the other.
 
     `topic` takes the device's fixes. With `ca_file`, host and port speak TLS, and the file is the certificate by which
-    the device knows the box. A device logs in with its password, or with `certificate` and `key` (PEM). `warning` is
+    the device knows the box. A device logs in with its password, or with `certificate` and `key` (PEM). With a
+    password a program on the box itself may also log in without TLS, at `local_host` and `local_port`. `warning` is
     there only when the broker could not be told: it then knows the device from its next start on.
     """
 
@@ -37,6 +38,8 @@ class Credentials(Struct, frozen=True, omit_defaults=True):
     ca_file: str = ""
     certificate: str = ""
     key: str = ""
+    local_host: str = ""
+    local_port: int = 0
     warning: str | None = None
 
 

@@ -132,6 +132,8 @@ class _Login:
             ca_file=str(settings.paths.ca_certificate) if self._port else "",
             certificate=issued.certificate if issued else "",
             key=issued.key if issued else "",
+            local_host="" if issued else settings.mqtt.host,
+            local_port=0 if issued else settings.mqtt.port,
             warning=warning,
         )
 

@@ -44,19 +44,7 @@ def show(made: Credentials, *, into: Path, model: Model | None, qr_file: Path | 
         atomicfile.write(qr_file, device_setup.qr_image(code, kind))
     settings = device_setup.lines(made, model)
     if as_json:
-        said: dict[str, object] = {
-            key: getattr(made, key) for key in ("host", "port", "topic", "client_id", "username", "password")
-        }
-        if made.certificate:
-            del said["password"]
-        said |= files
-        if model is Model.owntracks:
-            said["link"] = device_setup.owntracks_link(made)
-        if model is not None:
-            said["settings"] = dict(settings)
-        if made.warning:
-            said["warning"] = made.warning
-        click.echo(json.dumps(said))
+        click.echo(json.dumps(_as_json(made, files, model)))
         return
     if model is None:
         settings = [line for line in settings if line[0] != "ca file"]
@@ -68,3 +56,26 @@ def show(made: Credentials, *, into: Path, model: Model | None, qr_file: Path | 
     with contextlib.suppress(UnicodeEncodeError):  # a terminal without block characters
         click.echo(device_setup.qr_text(code))
     click.echo(f"The {'key' if made.certificate else 'password'} is not shown again.")
+
+
+def _as_json(made: Credentials, files: dict[str, str], model: Model | None) -> dict[str, object]:
+    """For a program on the box: `host` and `port` as it reaches the broker, and `tls` as a vehicle does."""
+    said: dict[str, object] = {
+        "host": made.local_host or made.host,
+        "port": made.local_port or made.port,
+        "topic": made.topic,
+        "client_id": made.client_id,
+        "username": made.username,
+    }
+    if made.password:
+        said["password"] = made.password
+    if made.ca_file:
+        said["tls"] = {"host": made.host, "port": made.port}
+    said |= files
+    if model is Model.owntracks:
+        said["link"] = device_setup.owntracks_link(made)
+    if model is not None:
+        said["settings"] = dict(device_setup.lines(made, model))
+    if made.warning:
+        said["warning"] = made.warning
+    return said

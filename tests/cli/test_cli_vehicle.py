@@ -36,7 +36,8 @@ class Device:
             self.client.username_pw_set(credentials["username"], credentials["password"])
         self.client.on_connect = lambda _c, _u, _f, reason, _p: setattr(self, "connected", not reason.is_failure)
         self.client.on_disconnect = lambda *_: setattr(self, "connected", False)
-        self.client.connect(credentials["host"], credentials["port"])
+        reached = credentials.get("tls", credentials)
+        self.client.connect(reached["host"], reached["port"])
         self.client.loop_start()
 
     def close(self) -> None:
@@ -177,17 +178,21 @@ def test_what_is_printed_lets_both_kinds_of_device_in(
 ) -> None:
     role("mosquitto")
     tracker = box("vehicle", "add", "V1", "--json").json
-    assert list(tracker) == [*KEYS, "ca_file"]
-    assert (tracker["host"], tracker["port"]) == ("localhost", over_tls.mqtt.tls_port)
+    assert list(tracker) == [*KEYS, "tls", "ca_file"]
+    assert tracker["tls"] == {"host": "localhost", "port": over_tls.mqtt.tls_port}
+    assert (tracker["host"], tracker["port"]) == (over_tls.mqtt.host, over_tls.mqtt.port)
     tablet = box("vehicle", "add", "V1", "--another-device", "--certificate", "--into", str(tmp_path), "--json").json
-    assert list(tablet) == [*KEYS[:-1], "ca_file", "certificate_file", "key_file"]
+    assert list(tablet) == [*KEYS[:-1], "tls", "ca_file", "certificate_file", "key_file"]
     assert tablet["port"] == over_tls.mqtt.certificate_port
     assert Path(tablet["key_file"]).stat().st_mode & 0o777 == 0o600
+    here = {key: tracker[key] for key in KEYS}  # as a program on the box may, without TLS
     devices = [Device(tracker), Device(tablet)]
     wait_for(lambda: all(device.connected for device in devices))
     assert box("vehicle", "revoke", "V1-2").code == 0
     wait_for(lambda: not devices[1].connected)
     assert devices[0].connected
+    devices.append(Device(here))
+    wait_for(lambda: devices[2].connected)
     for device in devices:
         device.close()
 

@@ -33,7 +33,6 @@ def vans(box: RunningBox) -> dict[str, dict[str, str]]:
 def publish(credentials: dict[str, str], topic: str, *payloads: bytes) -> None:
     """Publishes as the device and waits for the broker's acknowledgements."""
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id=credentials["client_id"], protocol=paho.MQTTv5)
-    client.tls_set(credentials["ca_file"])
     client.username_pw_set(credentials["username"], credentials["password"])
     client.connect(credentials["host"], int(credentials["port"]))
     client.loop_start()
