@@ -48,9 +48,11 @@ class Schedule:
         return asks
 
     def _run_if_due(self, entry: Row, now: datetime) -> Ask | None:
-        planned = times.parse_or_none(entry["next_run_at"])
+        stored = times.parse_or_none(entry["next_run_at"])
+        planned = self._planned(entry, stored, now)
         upcoming = self.next_run(entry, now)
-        if planned is None or planned > upcoming:  # new, edited, or the clock went back
+        # New, edited, or the clock went back; or it was planned while the clock was behind.
+        if planned is None or planned > upcoming or now < planned != stored:
             with write_tx(self._db) as tx:
                 schedules.plan(tx, entry["name"], upcoming)
             return None
@@ -62,6 +64,14 @@ class Schedule:
                 return None
             arguments = json.loads(entry["arguments"])
             return jobs.enqueue_call(tx, entry["task"], arguments, now=now, key=f"schedule:{entry['name']}")
+
+    def _planned(self, entry: Row, stored: datetime | None, now: datetime) -> datetime | None:
+        """When the entry was to run. What was planned before its own last run was planned by a clock that was behind,
+        as after a power cut: then it is the first time after that run."""
+        last = times.parse_or_none(entry["last_run_at"])
+        if entry["crontab"] and stored and last and stored < last <= now:
+            return after_crontab(entry["crontab"], entry["zone"] or self._zone, last)
+        return stored
 
     def next_run(self, entry: Row, now: datetime) -> datetime:
         """When the entry runs after `now`. Raises InputError for a crontab or zone that is wrong.

@@ -37,9 +37,11 @@ def plan(tx: Tx, name: str, next_run_at: datetime) -> None:
 
 def take(tx: Tx, name: str, expected: str, now: datetime, next_run_at: datetime, missed: int) -> bool:
     """Moves a due entry on, and counts the runs that passed meanwhile. False where another beat has taken it: the
-    entry then ran there."""
+    entry then ran there. The last run of a crontab never moves back: a clock that is behind for a while must not make
+    the entry run again for times that it has run for."""
     cursor = tx.conn.execute(
-        "UPDATE schedules SET last_run_at = ?, next_run_at = ?, missed = missed + ?"
+        "UPDATE schedules SET last_run_at = iif(crontab IS NULL, ?1, max(coalesce(last_run_at, ''), ?1)),"
+        " next_run_at = ?, missed = missed + ?"
         " WHERE name = ? AND next_run_at = ? AND enabled = 1",
         (times.text(now), times.text(next_run_at), missed, name, expected),
     )

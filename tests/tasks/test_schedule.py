@@ -154,6 +154,50 @@ def test_a_daily_entry_does_not_run_again_when_the_clock_goes_back_over_its_time
     assert len(box.runs) == 2
 
 
+@pytest.mark.parametrize("behind_s", [30, 3 * 3600])
+@pytest.mark.parametrize("crontab", ["5 12 * * *", "1 0 * * *"], ids=["ran today", "ran by the wrong clock, too"])
+def test_a_daily_entry_runs_once_a_day_though_the_clock_was_in_1970_for_a_while(
+    db: Database, crontab: str, behind_s: int
+) -> None:
+    """As after each power cut of a box without a clock battery: 1970 until the time service answers."""
+    entry(db, crontab=crontab, zone="UTC")
+    box = Box(db)
+    box.until(13 * 3600)
+    assert len(box.runs) == 1
+    right = box.wall
+    box.wall = datetime(1970, 1, 1, tzinfo=UTC)
+    began, ran = box.elapsed, len(box.runs)
+    box.until(began + behind_s)
+    by_the_wrong_clock = len(box.runs) - ran
+    assert by_the_wrong_clock == (1 if crontab.startswith("1 0") and behind_s > 30 else 0)
+    box.wall = right + timedelta(seconds=behind_s)
+    box.tick()
+    box.tick()
+    assert len(box.runs) == ran + by_the_wrong_clock
+    due = schedules.get(db, "entry")
+    assert due is not None
+    assert times.parse(due["next_run_at"]) > box.wall
+    box.until(box.elapsed + 24 * 3600)
+    assert len(box.runs) == ran + by_the_wrong_clock + 1
+
+
+def test_a_daily_entry_that_was_missed_in_a_power_cut_runs_once_the_clock_is_right(db: Database) -> None:
+    """Off from 23:00 to 03:00; the clock comes up in 1970 and jumps two minutes later."""
+    entry(db, crontab="0 2 * * *", zone="UTC")
+    box = Box(db)
+    box.until(20 * 3600)  # ran at 02:00
+    assert len(box.runs) == 1
+    right = box.wall
+    after = Box(db)
+    after.wall = datetime(1970, 1, 1, tzinfo=UTC)
+    after.until(120)
+    assert after.runs == []
+    after.wall = right + timedelta(hours=20)
+    after.tick()
+    after.tick()
+    assert len(after.runs) == 1
+
+
 def test_two_beats_at_once_run_an_entry_once(db: Database) -> None:
     """Whoever moves the entry on runs it."""
     entry(db, every_s=60.0)
