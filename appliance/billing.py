@@ -5,14 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from appliance import clock, jobs
+from appliance import clock, dispatch, jobs
 from appliance.config import Settings
 from appliance.domain import fare, invoice
 from appliance.domain.fare import Blocked, Line
 from appliance.domain.trip import LevelOfService, State
-from appliance.errors import NotFound, Transient
+from appliance.errors import Busy, NotFound, Transient
 from appliance.events import Event
-from appliance.storage import invoices, payers, people, times, trips
+from appliance.storage import invoices, notifications, payers, people, times, trips
+from appliance.storage import jobs as job_rows
 from appliance.storage.db import Row, Tx
 
 
@@ -32,7 +33,7 @@ def generate(
     """The trip's live invoice, issued now if it has none, with the jobs and events that follow.
 
     Missing data issues nothing: the answer is `{"blocked": reason}`, and the reason stands on the trip.
-    Raises Transient while the clock is not trusted, NotFound for an unknown trip.
+    Raises Transient while the clock is not trusted, Busy while the trip settles, NotFound for an unknown trip.
     """
     trip = trips.get(tx, trip_id)
     if trip is None:
@@ -43,9 +44,18 @@ def generate(
         raise Transient(
             "the clock is not trusted", subject=f"trip {trip_id}", hint="invoices wait for the time service"
         )
+    if (
+        trip["state"] == State.completed
+        and not trips.is_measured(trip)
+        and job_rows.is_open(tx, dispatch.completion_key(trip_id))
+    ):
+        raise Busy("its trail is not closed yet", subject=f"trip {trip_id}")
     priced = _price_released(tx, trip, settings)
     if isinstance(priced, Blocked):
-        trips.note_unbilled(tx, trip_id, priced.value)
+        if priced is not Blocked.not_finished:
+            trips.note_unbilled(tx, trip_id, priced.value)
+            said = f"Trip {trip_id} cannot be billed: {priced.value.replace('_', ' ')}."
+            notifications.tell_role(tx, "biller", "trip_unbilled", said, f"unbilled:{trip_id}:{priced.value}", now)
         return {"blocked": priced.value}, [], []
     payer = payers.get(tx, trip["payer_id"])
     assert payer is not None
@@ -69,8 +79,17 @@ def generate(
     trips.note_unbilled(tx, trip_id, None)
     found = invoices.get(tx, id)
     assert found is not None
-    ask = jobs.enqueue(tx, "billing.tasks.send_invoice_email", now=now, key=f"invoice-mail:{id}", invoice_id=id)
-    return answer(found), [ask], [Event("invoice", str(id), {"id": id, "trip_id": trip_id, "number": number})]
+    return (
+        answer(found),
+        [ask_to_send(tx, id, now)],
+        [Event("invoice", str(id), {"id": id, "trip_id": trip_id, "number": number})],
+    )
+
+
+def ask_to_send(tx: Tx, invoice_id: int, now: datetime) -> jobs.Ask:
+    """Asks for the invoice to be mailed, or put on the print list: one job waits at a time."""
+    key = f"invoice-mail:{invoice_id}"
+    return jobs.enqueue(tx, "billing.tasks.send_invoice_email", now=now, key=key, invoice_id=invoice_id)
 
 
 def billable(tx: Tx, trip_id: int, settings: Settings) -> bool:
@@ -119,9 +138,7 @@ def _price(tx: Tx, trip: Row, settings: Settings) -> list[Line] | Blocked:
         return Blocked.issuer_incomplete
     if trip["payer_id"] is None:
         return Blocked.no_payer
-    pickup = times.parse(trip["arrived_pickup_at"] or trip["on_board_at"] or trip["pickup_at"]).astimezone(
-        settings.zone
-    )
+    pickup = _pickup(trip, settings)
     level = LevelOfService(trip["level"])
     rate = fare.pick_rate(payers.rates(tx, trip["payer_id"]), level, pickup.date())
     if rate is None:
@@ -133,10 +150,17 @@ def _price(tx: Tx, trip: Row, settings: Settings) -> list[Line] | Blocked:
         distance_m=trip["distance_m"],
         wait_min=max(0.0, (boarded - arrived).total_seconds() / 60) if arrived and boarded else 0.0,
         no_show=trip["state"] == State.no_show,
+        shared_with=trips.shared_with(tx, trip),
     )
     if ride.distance_m is None and fare.needs_distance(ride, rate):
         return Blocked.no_distance
     return fare.price(ride, rate)
+
+
+def _pickup(trip: Row, settings: Settings) -> datetime:
+    """The local time by which a trip is priced, and which its invoice shows: arrival at the pickup, or what of the
+    later and the planned is known."""
+    return times.parse(trip["arrived_pickup_at"] or trip["on_board_at"] or trip["pickup_at"]).astimezone(settings.zone)
 
 
 def _document(
@@ -146,7 +170,6 @@ def _document(
     patient = people.patient(tx, trip["patient_id"])
     depot = settings.depot
     distance_m = trip["distance_m"]
-    began = times.parse(trip["on_board_at"] or trip["pickup_at"])
     return {
         "number": number,
         "issued_on": issued,
@@ -161,7 +184,7 @@ def _document(
         "payer": {"name": payer["name"], "address": payer["address"]},
         "trip": {
             "reference": trip["ref"] or f"trip {trip['id']}",
-            "pickup": began.astimezone(settings.zone).isoformat("T", "minutes"),
+            "pickup": _pickup(trip, settings).isoformat("T", "minutes"),
             "from": trip["pickup_address"],
             "to": trip["dropoff_address"],
             "level": trip["level"],

@@ -10,12 +10,13 @@ from sqlite_utils import Database
 from appliance import billing, dispatch, jobs
 from appliance.config import Settings
 from appliance.domain import trail
+from appliance.domain.fare import Blocked
 from appliance.domain.fix import Limits
 from appliance.domain.trail import Trail
 from appliance.domain.trip import State
 from appliance.errors import NotFound
 from appliance.events import Event
-from appliance.storage import devices, gps, times, trips
+from appliance.storage import devices, gps, notifications, times, trips
 from appliance.storage.db import Row, Tx
 
 
@@ -77,6 +78,10 @@ def close(tx: Tx, trip_id: int, measured: Trail, settings: Settings, now: dateti
         completeness=measured.completeness,
         trail_closed_at=times.text(now),
     )
-    invoiced = billing.adjust(tx, trip_id, settings, now)
-    asks = [] if invoiced else [dispatch.ask_for_invoice(tx, trip_id, now=now)]
+    covered = f", {measured.completeness:.0%} of the time covered" if measured.fixes > 1 else ""
+    said = f"Trip {trip_id} is completed: {measured.distance_m / 1000:.1f} km{covered}."
+    notifications.tell_role(tx, "dispatcher", "trip_completed", said, f"completed:{trip_id}", now)
+    # A void invoice is replaced when a person asks for it.
+    billed = billing.adjust(tx, trip_id, settings, now) or found["unbilled_reason"] == Blocked.voided
+    asks = [] if billed else [dispatch.ask_for_invoice(tx, trip_id, now=now)]
     return Closed(asks, [Event("trip", str(trip_id), {"id": trip_id, "state": State.completed.value})])

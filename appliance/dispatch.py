@@ -231,8 +231,10 @@ def _columns(
     columns: dict[str, Any] = {}
     if event in trip.STAMPS:
         columns[trip.STAMPS[event]] = times.text(at)
-    if event is Event.reopen and invoices.live_of_trip(tx, found["id"]):
-        raise trip.Refusal("the trip is invoiced; void the invoice before it is reopened")
+    if event is Event.reopen:
+        if invoices.live_of_trip(tx, found["id"]):
+            raise trip.Refusal("the trip is invoiced; void the invoice before it is reopened")
+        columns |= dict.fromkeys(("released_at", "unbilled_reason", *trips.MEASURED_COLUMNS))
     if event is Event.no_show:
         arrived = times.parse_or_none(found["arrived_pickup_at"])
         waited = (at - arrived).total_seconds() if arrived else waited_s or None

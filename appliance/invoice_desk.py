@@ -1,15 +1,17 @@
-"""What is decided about invoices besides their data: releasing a trip, asking again, and voiding. All is audited."""
+"""What people decide about invoices: releasing a trip, asking again, voiding, payments, disputes. All is audited."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from sqlite_utils import Database
 
 from appliance import billing, clock, dispatch
 from appliance.config import Settings
+from appliance.domain import invoice
 from appliance.domain.fare import Blocked
 from appliance.domain.invoice import State
+from appliance.domain.trip import State as TripState
 from appliance.errors import InputError, NotFound, Refused
 from appliance.events import Event
 from appliance.jobs import Ask
@@ -18,41 +20,57 @@ from appliance.storage.db import Row, Tx
 
 WAITING = "waiting"
 """The reason of a finished trip whose invoice is on its way: its trail settles, or its job has not run yet."""
-FAILED = "job_failed"
-"""The reason of a finished trip where one of the jobs on that way has failed."""
+STUCK = {"failed": "job_failed", "discarded": "job_discarded"}
+"""The reasons of a finished trip where one of the jobs on that way has failed, or was given up."""
 
 _LONGEST_REASON = 200
+_LARGEST_CENTS = 10**12
 
 
 def unbilled(db: Database, settings: Settings) -> list[Row]:
     """Every finished trip without a live invoice, oldest first, each with the `reason` why it has none."""
     waiting = WAITING if clock.trusted(settings) else Blocked.clock_untrusted.value
-    failed = jobs.failed_keys(db)
+    states = jobs.states_of_keys(db)
 
     def reason(trip: Row) -> str:
-        keys = (dispatch.completion_key(trip["id"]), dispatch.invoice_key(trip["id"]))
-        return FAILED if failed.intersection(keys) else trip["reason"] or waiting
+        keys = [dispatch.invoice_key(trip["id"])]
+        if trip["state"] == TripState.completed and not trips.is_measured(trip):
+            keys.append(dispatch.completion_key(trip["id"]))
+        found = {states.get(key) for key in keys}
+        if "failed" in found:
+            return STUCK["failed"]
+        return trip["reason"] or (STUCK["discarded"] if "discarded" in found else waiting)
 
-    return [{**trip, "reason": reason(trip)} for trip in trips.unbilled(db)]
+    found = [{**trip, "reason": reason(trip)} for trip in trips.unbilled(db)]
+    for trip in found:
+        del trip["trail_closed_at"], trip["distance_m"]
+    return found
 
 
 def release(tx: Tx, trip_id: int, who: str, now: datetime) -> Ask | None:
     """A person releases a trip for billing (`billing.release = review`), which asks for its invoice. None where it was
-    released before. Raises NotFound."""
+    released before. Raises NotFound, and Refused before the trip has ended."""
     trip = _trip(tx, trip_id)
     if trip["released_at"]:
         return None
+    if trip["state"] not in (TripState.completed, TripState.no_show):
+        raise Refused(f"it is {trip['state'].replace('_', ' ')}", subject=f"trip {trip_id}")
     trips.change(tx, trip_id, now, released_at=times.text(now))
     audit.record(tx, who, "release", "trip", trip["uid"], now)
     return dispatch.ask_for_invoice(tx, trip_id, now=now)
 
 
-def ask_again(tx: Tx, trip_id: int, now: datetime) -> Ask:
-    """Asks for a trip's invoice: of one that was blocked or whose invoice is void. Raises NotFound, and Refused for a
-    trip that has one."""
-    _trip(tx, trip_id)
+def ask_again(tx: Tx, trip_id: int, who: str, now: datetime) -> Ask:
+    """Asks for a trip's invoice: of one that was blocked, whose job was given up, or whose invoice is void; one that
+    was never measured is closed first. Raises NotFound, and Refused for a trip that has an invoice or has not ended."""
+    trip = _trip(tx, trip_id)
     if live := invoices.live_of_trip(tx, trip_id):
         raise Refused(f"it is billed by {live['number']}", subject=f"trip {trip_id}")
+    if trip["state"] not in (TripState.completed, TripState.no_show):
+        raise Refused(f"it is {trip['state'].replace('_', ' ')}", subject=f"trip {trip_id}")
+    audit.record(tx, who, "invoice.asked_for", "trip", trip["uid"], now)
+    if trip["state"] == TripState.completed and not trips.is_measured(trip):
+        return dispatch.ask_to_close(tx, trip_id, now=now, delay_s=0.0)
     return dispatch.ask_for_invoice(tx, trip_id, now=now)
 
 
@@ -76,19 +94,79 @@ def void(
     reason = " ".join(reason.split())
     if not 1 <= len(reason) <= _LONGEST_REASON:
         raise InputError(f"expected a text of 1 to {_LONGEST_REASON} characters", subject="reason")
-    found = invoices.get(tx, invoice_id)
-    if found is None:
-        raise NotFound("no such invoice", subject=f"invoice {invoice_id}")
-    if found["state"] == State.void:
-        raise Refused("it is void already", subject=found["number"])
+    found = _live(tx, invoice_id)
     if sum(invoices.payments(tx, invoice_id)):
         raise Refused("something was paid on it", subject=found["number"], hint="it is credited, not made void")
     invoices.void(tx, invoice_id, reason, now)
     trips.note_unbilled(tx, found["trip_id"], Blocked.voided.value)
     audit.record(tx, who, "invoice.voided", "invoice", found["uid"], now, reason)
     asks = [dispatch.ask_for_invoice(tx, found["trip_id"], now=now)] if replace else []
-    said = {"id": invoice_id, "trip_id": found["trip_id"], "number": found["number"], "state": State.void.value}
-    return asks, [Event("invoice", str(invoice_id), said)]
+    return asks, [_changed(tx, invoice_id)]
+
+
+def send(tx: Tx, invoice_id: int, who: str, now: datetime) -> Ask:
+    """Asks for an invoice to be mailed, or put on the print list, whose job was given up. Raises NotFound, and Refused
+    where that has happened or the invoice is void."""
+    found = _live(tx, invoice_id)
+    if found["sent_at"] or found["print_listed_at"]:
+        done = "mailed" if found["sent_at"] else "on the print list"
+        raise Refused(f"it is {done} already", subject=found["number"])
+    audit.record(tx, who, "invoice.asked_to_send", "invoice", found["uid"], now)
+    return billing.ask_to_send(tx, invoice_id, now)
+
+
+def pay(tx: Tx, invoice_id: int, amount_cents: int, paid_on: date, reference: str, who: str, now: datetime) -> Event:
+    """Records a payment, in full or in part; a returned one has an amount below zero. What is paid in full is `paid`.
+    Raises NotFound, InputError for an amount of nothing, and Refused for a void invoice."""
+    found = _live(tx, invoice_id)
+    if not 0 < abs(amount_cents) < _LARGEST_CENTS:
+        raise InputError("expected an amount other than 0", subject="amount")
+    if paid_on > now.date() + timedelta(days=1):
+        raise InputError("expected a day that has come", subject="paid_on")
+    invoices.add_payment(tx, invoice_id, amount_cents, paid_on, " ".join(reference.split())[:100], who, now)
+    audit.record(tx, who, "invoice.payment", "invoice", found["uid"], now, str(amount_cents))
+    owed = invoice.balance_cents(found["total_cents"], invoices.payments(tx, invoice_id))
+    if owed <= 0 and found["state"] != State.paid:
+        invoices.set_state(tx, invoice_id, State.paid, "paid", now)
+    elif owed > 0 and found["state"] == State.paid:
+        invoices.set_state(tx, invoice_id, State.issued, "unpaid", now)
+    return _changed(tx, invoice_id)
+
+
+def dispute(tx: Tx, invoice_id: int, reason: str, who: str, now: datetime) -> Event:
+    """The payer disputes an invoice: reminders stop until it is settled. Raises NotFound and Refused."""
+    return _move(tx, invoice_id, State.issued, State.disputed, reason, who, now)
+
+
+def settle(tx: Tx, invoice_id: int, who: str, now: datetime) -> Event:
+    """Ends a dispute; what is still owed is reminded of again. Raises NotFound and Refused."""
+    return _move(tx, invoice_id, State.disputed, State.issued, "", who, now)
+
+
+def _move(tx: Tx, invoice_id: int, before: State, after: State, reason: str, who: str, now: datetime) -> Event:
+    found = _live(tx, invoice_id)
+    if found["state"] != before:
+        raise Refused(f"it is {found['state']}", subject=found["number"])
+    kind = "disputed" if after is State.disputed else "settled"
+    invoices.set_state(tx, invoice_id, after, kind, now)
+    audit.record(tx, who, f"invoice.{kind}", "invoice", found["uid"], now, " ".join(reason.split())[:_LONGEST_REASON])
+    return _changed(tx, invoice_id)
+
+
+def _live(tx: Tx, invoice_id: int) -> Row:
+    found = invoices.get(tx, invoice_id)
+    if found is None:
+        raise NotFound("no such invoice", subject=f"invoice {invoice_id}")
+    if found["state"] == State.void:
+        raise Refused("it is void already", subject=found["number"])
+    return found
+
+
+def _changed(tx: Tx, invoice_id: int) -> Event:
+    found = invoices.get(tx, invoice_id)
+    assert found is not None
+    said = {"id": invoice_id, "trip_id": found["trip_id"], "number": found["number"], "state": found["state"]}
+    return Event("invoice", str(invoice_id), said)
 
 
 def _trip(tx: Tx, trip_id: int) -> Row:

@@ -39,6 +39,8 @@ def begin_welcome(tx: Tx, user_id: int, settings: Settings, now: datetime, job_i
     if user["disabled_at"]:
         return None
     token = hmac.new(keys.own(settings.paths, LINK_KEY).encode(), job_id.encode(), hashlib.sha256).hexdigest()
+    if users.link_is_used(tx, passwords.token_hash(token)):
+        return None  # the mail came through, whatever the relay said
     users.add_password_link(tx, user_id, passwords.token_hash(token), now, LINK_VALID)
     text = (
         f"Hello {user['name']},\n"

@@ -12,10 +12,12 @@ from appliance.domain import invoice
 from appliance.domain.invoice import Bucket
 from appliance.errors import NotFound, Transient
 from appliance.post import Letter
-from appliance.storage import identity, invoices, payers, reminders, times
+from appliance.storage import identity, invoices, notifications, payers, reminders, times
 from appliance.storage.db import Row, Tx
 
 KIND = "reminder"
+CLOCKS_APART = timedelta(minutes=5)
+"""News from further ahead than this was dated by a wrong clock."""
 PAYMENTS_NEWS = "payments_news_at"
 """The identity key under which the downlink from the centre keeps when it last brought news about payments."""
 
@@ -24,8 +26,9 @@ def ask_for_due(tx: Tx, settings: Settings, now: datetime) -> list[jobs.Ask]:
     """Writes the reminders that have come due, and asks for each to be mailed. Safe to repeat at any time.
 
     An invoice that reached several stages while the box was off gets the highest one only; one that is paid, void or
-    disputed gets none. Raises Transient while the clock is not trusted, or while the news about payments from the
-    centre is older than `billing.payments_age_h`: a reminder must not cross with a payment that the centre knows of.
+    disputed gets none; one whose payer takes no mail is put before the billers instead. Raises Transient while the
+    clock is not trusted, or while the news about payments from the centre is older than `billing.payments_age_h`: a
+    reminder must not cross with a payment that the centre knows of.
     """
     if not clock.trusted(settings):
         raise Transient("the clock is not trusted", subject="reminders", hint="they wait for the time service")
@@ -37,25 +40,35 @@ def ask_for_due(tx: Tx, settings: Settings, now: datetime) -> list[jobs.Ask]:
         if stage is None or (found["last_stage"] is not None and stage <= found["last_stage"]):
             continue
         reminder_id = reminders.add(tx, found["id"], stage, now)
-        asks.append(jobs.enqueue(tx, "billing.tasks.send_reminder", now=now, reminder_id=reminder_id))
+        payer = payers.get(tx, found["payer_id"])
+        if payer and billing.recipient(tx, payer):
+            asks.append(jobs.enqueue(tx, "billing.tasks.send_reminder", now=now, reminder_id=reminder_id))
+        else:
+            said = f"Invoice {found['number']} is {stage or 1} days or more overdue, and its payer takes no mail."
+            notifications.tell_role(tx, "biller", "reminder_by_post", said, f"reminder:{reminder_id}", now)
     return asks
 
 
 def begin(tx: Tx, reminder_id: int, settings: Settings, now: datetime, job_id: str) -> Letter | None:
-    """The letter; None where there is nothing to remind of any more, or nobody who takes mail.
+    """The letter; None where there is nothing to remind of any more, nobody who takes mail, or a later stage was
+    reached while this one waited. One that is disputed now is withdrawn: its stage is reminded of after the dispute.
 
-    Raises MaybeSent after a crash in the middle of the sending.
+    Raises MaybeSent after a crash in the middle of the sending, and Transient as `ask_for_due` does.
     """
     found = reminders.get(tx, reminder_id)
     if found is None:
         raise NotFound("no such reminder", subject=f"reminder {reminder_id}")
+    _check_payments_news(tx, settings, now)
     current = invoices.get(tx, found["invoice_id"])
+    if current and current["state"] == invoice.State.disputed:
+        reminders.withdraw(tx, reminder_id)
+        return None
     payer = payers.get(tx, current["payer_id"]) if current else None
     if current is None or payer is None or current["state"] != invoice.State.issued:
         return None
     owed = invoice.balance_cents(current["total_cents"], invoices.payments(tx, current["id"]))
     recipient = billing.recipient(tx, payer)
-    if owed <= 0 or recipient is None:
+    if owed <= 0 or recipient is None or reminders.last_stage(tx, current["id"]) > found["stage"]:
         return None
     return post.begin(
         tx,
@@ -100,5 +113,5 @@ def _check_payments_news(tx: Tx, settings: Settings, now: datetime) -> None:
     if not settings.upstream.url:
         return  # nobody else takes payments
     news = times.parse_or_none(identity.get(tx, PAYMENTS_NEWS, ""))
-    if news is None or now - news > timedelta(hours=settings.billing.payments_age_h):
+    if news is None or not -CLOCKS_APART <= now - news <= timedelta(hours=settings.billing.payments_age_h):
         raise Transient("the news about payments is too old", subject="reminders", hint="see the sync with the centre")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 import click
 
-from appliance import clock, invoice_desk, log
+from appliance import clock, invoice_desk, log, reminders
 from appliance.cli.depot import opened, operator
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
-from appliance.domain.invoice import State, money
+from appliance.domain.invoice import State, minor_units, money
 from appliance.errors import NotFound
-from appliance.events import Publisher
+from appliance.events import Event, Publisher
 from appliance.storage import board, invoices
-from appliance.storage.db import write_tx
+from appliance.storage.db import Row, Tx, write_tx
 
 
 @click.group()
@@ -24,13 +27,15 @@ def invoice() -> None:
 
 @invoice.command("list")
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only invoices in this state.")
+@click.option("--delivery", type=click.Choice(tuple(board.DELIVERY)), help="Only those that went out in this way.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at most.")
 @json_option
 @with_settings
-def list_(settings: Settings, state: str | None, limit: int, as_json: bool) -> None:
-    """List invoices, the newest first. A patient who pays is named on the pages only."""
+def list_(settings: Settings, state: str | None, delivery: str | None, limit: int, as_json: bool) -> None:
+    """List invoices, the newest first. A patient who pays is named on the pages only. `--delivery print` is the print
+    list; `none` has not gone out."""
     with opened(settings) as db:
-        found, total = board.invoices(db, state, limit, 0)
+        found, total = board.invoices(db, state, limit, 0, delivery)
     rows = [
         {
             "number": one["number"],
@@ -66,6 +71,72 @@ def unbilled(settings: Settings, as_json: bool) -> None:
 
 
 @invoice.command()
+@json_option
+@with_settings
+def aging(settings: Settings, as_json: bool) -> None:
+    """List what is owed, by days past the due date."""
+    with opened(settings) as db:
+        found = reminders.aging(db, settings, clock.now())
+    rows = [{"days": bucket.value, "invoices": count, "owed_cents": cents} for bucket, (count, cents) in found.items()]
+    if not as_json:
+        for one in rows:
+            one["owed"] = money(int(one.pop("owed_cents")), settings.depot.currency)
+    print_list(rows, as_json=as_json, empty="", right=("invoices", "owed"))
+
+
+@invoice.command()
+@click.argument("number")
+@click.argument("amount")
+@click.option("--on", "paid_on", type=click.DateTime(["%Y-%m-%d"]), help="Day of the payment. Default: today.")
+@click.option("--reference", default="", help="What the bank or the receipt says.")
+@with_settings
+def pay(settings: Settings, number: str, amount: str, paid_on: datetime | None, reference: str) -> None:
+    """Record a payment on the invoice NUMBER, in full or in part: AMOUNT like 120.50, in its currency. One that was
+    returned is written after `--`: `-- -120.50`."""
+    now = clock.now()
+    day = paid_on.date() if paid_on else now.astimezone(settings.zone).date()
+
+    def record(tx: Tx, found: Row) -> Event:
+        cents = minor_units(amount, found["currency"])
+        return invoice_desk.pay(tx, found["id"], cents, day, reference, operator(), now)
+
+    state = _decide(settings, number, record)
+    click.echo(f"{number}: the payment is recorded; the invoice is {state}.")
+
+
+@invoice.command()
+@click.argument("number")
+@click.option("--reason", required=True, help="What the payer says.")
+@with_settings
+def dispute(settings: Settings, number: str, reason: str) -> None:
+    """The payer disputes the invoice NUMBER: reminders stop until it is settled."""
+    _decide(settings, number, lambda tx, found: invoice_desk.dispute(tx, found["id"], reason, operator(), clock.now()))
+    click.echo(f"{number} is disputed.")
+
+
+@invoice.command()
+@click.argument("number")
+@with_settings
+def settle(settings: Settings, number: str) -> None:
+    """The dispute about the invoice NUMBER is over; what is still owed is reminded of again."""
+    _decide(settings, number, lambda tx, found: invoice_desk.settle(tx, found["id"], operator(), clock.now()))
+    click.echo(f"{number} is not disputed any more.")
+
+
+@invoice.command()
+@click.argument("number")
+@with_settings
+def send(settings: Settings, number: str) -> None:
+    """Mail the invoice NUMBER, or put it on the print list: its job was given up."""
+    from appliance.sender import Sender  # here: nothing else waits for Celery
+
+    with opened(settings) as db, write_tx(db) as tx:
+        asked = invoice_desk.send(tx, _found(tx, number)["id"], operator(), clock.now())
+    Sender(settings).send([asked])
+    click.echo(f"{number} goes out.")
+
+
+@invoice.command()
 @click.argument("number")
 @click.option("--reason", required=True, help="Why; it stands at the invoice for good.")
 @click.option("--replace", is_flag=True, help="Issue the trip's invoice anew; it names the void one.")
@@ -75,10 +146,9 @@ def void(settings: Settings, number: str, reason: str, replace: bool) -> None:
     from appliance.sender import Sender  # here: nothing else waits for Celery
 
     with opened(settings) as db, write_tx(db) as tx:
-        found = invoices.by_number(tx, number)
-        if found is None:
-            raise NotFound("no such invoice", subject=number, hint="`depotbox invoice list` shows them")
-        asks, events = invoice_desk.void(tx, found["id"], reason, replace=replace, who=operator(), now=clock.now())
+        asks, events = invoice_desk.void(
+            tx, _found(tx, number)["id"], reason, replace=replace, who=operator(), now=clock.now()
+        )
     Sender(settings).send(asks)
     Publisher(settings.paths.redis_socket).publish(*events)
     click.echo(f"{number} is void." + (" The trip is billed anew." if replace else ""))
@@ -92,6 +162,21 @@ def ask(settings: Settings, trip_id: int) -> None:
     from appliance.sender import Sender  # here: nothing else waits for Celery
 
     with opened(settings) as db, write_tx(db) as tx:
-        asked = invoice_desk.ask_again(tx, trip_id, clock.now())
+        asked = invoice_desk.ask_again(tx, trip_id, operator(), clock.now())
     Sender(settings).send([asked])
     click.echo(f"The invoice of trip {trip_id} is asked for.")
+
+
+def _found(tx: Tx, number: str) -> Row:
+    found = invoices.by_number(tx, number)
+    if found is None:
+        raise NotFound("no such invoice", subject=number, hint="`depotbox invoice list` shows them")
+    return found
+
+
+def _decide(settings: Settings, number: str, decide: Callable[[Tx, Row], Event]) -> str:
+    """Decides about the invoice of that number, tells the pages, and returns its state."""
+    with opened(settings) as db, write_tx(db) as tx:
+        event = decide(tx, _found(tx, number))
+    Publisher(settings.paths.redis_socket).publish(event)
+    return str(event.data["state"])

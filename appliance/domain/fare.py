@@ -104,8 +104,8 @@ def needs_distance(ride: Ride, rate: Rate) -> bool:
 def price(ride: Ride, rate: Rate) -> list[Line]:
     """The lines of a ride, in the order base, distance, wait, after hours, tax; a no-show pays its fee and tax only.
 
-    - Shared ride: the distance is divided by the number of passengers, the base is not. Then the free distance is
-      taken off, then the rest is rounded to 0.1 of the unit.
+    - Shared ride: the distance is divided by the number of passengers (all who were on board for a part of the ride),
+      the base is not. Then the free distance is taken off, then the rest is rounded to 0.1 of the unit.
     - Waiting: the free minutes are taken off, then the rest is rounded to whole minutes. It is not shared.
     - After hours goes by the pickup alone.
     - Base and no-show always have a line, distance where the rate has a price for it, the others where they cost.

@@ -6,7 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from enum import StrEnum, auto
+
+from appliance.errors import InputError
 
 DEPOT_CODE = re.compile(r"[A-Z0-9]{2,8}")
 SERIES = re.compile(r"[A-Z]{1,2}")
@@ -131,3 +134,13 @@ def money(cents: int, currency: str) -> str:
     whole, minor = divmod(abs(cents), 10**digits)
     fraction = f".{minor:0{digits}d}" if digits else ""
     return f"{currency} {'-' if cents < 0 else ''}{whole:,}{fraction}"
+
+
+def minor_units(amount: str, currency: str) -> int:
+    """An amount as people write it (`120.50`, `-3`) in minor units. Raises InputError for what is no amount, or has
+    finer fractions than the currency."""
+    digits = MINOR_DIGITS.get(currency, 2)
+    fraction = rf"(\.[0-9]{{1,{digits}}})?" if digits else ""
+    if not re.fullmatch(rf"-?[0-9]{{1,9}}{fraction}", amount):
+        raise InputError(f"expected an amount in {currency} like {'120.50' if digits else '120'}", subject=amount)
+    return int(Decimal(amount).scaleb(digits))

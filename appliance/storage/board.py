@@ -122,9 +122,20 @@ FROM invoices i JOIN trips t ON t.id = i.trip_id JOIN payers y ON y.id = i.payer
 """
 
 
-def invoices(db: Database, state: str | None, limit: int, offset: int) -> tuple[list[Row], int]:
-    """A page of invoices, newest first, and how many there are in all."""
+DELIVERY = {
+    "mailed": "i.sent_at IS NOT NULL",
+    "print": "i.print_listed_at IS NOT NULL AND i.sent_at IS NULL AND i.state <> 'void'",
+    "none": "i.sent_at IS NULL AND i.print_listed_at IS NULL AND i.state <> 'void'",
+}
+"""How an invoice reached its payer: by mail, on the print list, not at all (yet)."""
+
+
+def invoices(
+    db: Database, state: str | None, limit: int, offset: int, delivery: str | None = None
+) -> tuple[list[Row], int]:
+    """A page of invoices, newest first, and how many there are in all; of one state, of one way of DELIVERY."""
     where, args = ("i.state = ?", (state,)) if state is not None else ("1", ())
+    where += f" AND {DELIVERY[delivery]}" if delivery else ""
     total = value(db, f"SELECT count(*) FROM invoices i WHERE {where}", *args)
     return rows(db, f"{_INVOICE} WHERE {where} ORDER BY i.id DESC LIMIT ? OFFSET ?", *args, limit, offset), int(total)
 

@@ -112,6 +112,28 @@ def void(tx: Tx, id: int, reason: str, now: datetime) -> None:
     _log(tx, id, "void", now)
 
 
+def set_state(tx: Tx, id: int, state: invoice.State, kind: str, now: datetime) -> None:
+    tx.conn.execute("UPDATE invoices SET state = ? WHERE id = ?", (state.value, id))
+    _log(tx, id, kind, now)
+
+
+def add_payment(tx: Tx, id: int, amount_cents: int, paid_on: date, reference: str, who: str, now: datetime) -> None:
+    """Appends a payment made at the depot and logs it for the central office. A returned one has an amount below 0."""
+    uid = uids.new()
+    columns: dict[str, Any] = {
+        "amount_cents": amount_cents,
+        "paid_on": paid_on.isoformat(),
+        "origin": "depot",
+        "reference": reference,
+        "recorded_at": times.text(now),
+    }
+    insert(tx, "payments", uid=uid, invoice_id=id, recorded_by=who, **columns)
+    found = get(tx, id)
+    assert found is not None
+    snapshot = {**columns, "uid": uid, "invoice_uid": found["uid"], "number": found["number"]}
+    sync_log.append(tx, "invoices", "payment", uid, snapshot, now)
+
+
 def unpaid(db: Database) -> list[Row]:
     """Issued invoices on which something is owed: with `paid_cents`, and `last_stage`, the highest stage reminded."""
     return rows(

@@ -215,9 +215,19 @@ def listed(db: Database, state: str | None, limit: int) -> list[Row]:
     )
 
 
-def failed_keys(db: Database) -> set[str]:
-    """The keys of failed jobs: what they were about has not happened."""
-    return {found["key"] for found in rows(db, "SELECT key FROM jobs WHERE state = 'failed' AND key IS NOT NULL")}
+def is_open(db: Database, key: str) -> bool:
+    """Whether a job of this key waits, or runs."""
+    return value(db, f"SELECT 1 FROM jobs WHERE key = ? AND ({_OPEN} OR state = 'running')", key) is not None
+
+
+def states_of_keys(db: Database) -> dict[str, str]:
+    """The keys of jobs that are not done, each with its state: that of an open job, or of the newest that has ended."""
+    found = rows(
+        db,
+        "SELECT key, state FROM jobs WHERE state <> 'done' AND key IS NOT NULL"
+        " ORDER BY state IN ('pending', 'waiting', 'running'), created_at",
+    )
+    return {one["key"]: one["state"] for one in found}
 
 
 def delete_finished(tx: Tx, before: datetime) -> int:

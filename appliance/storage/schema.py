@@ -162,7 +162,8 @@ CREATE TABLE mails (
 
 CREATE TABLE notifications (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, user_id INTEGER NOT NULL REFERENCES users (id),
-  type TEXT NOT NULL, message TEXT NOT NULL, created_at TEXT NOT NULL, read_at TEXT, job_id TEXT UNIQUE
+  type TEXT NOT NULL, message TEXT NOT NULL, created_at TEXT NOT NULL, read_at TEXT,
+  key TEXT, UNIQUE (user_id, key)        -- what it is about: the same again is one message
 ) STRICT;
 
 CREATE TABLE jobs (

@@ -20,6 +20,7 @@ STAMP_COLUMNS = (
     "cancelled_at",
     "no_show_at",
 )
+MEASURED_COLUMNS = ("distance_m", "duration_s", "stops", "fixes", "completeness", "trail_closed_at")
 _SYNCED = ("uid", "ref", "state", "level", "pickup_at", "appointment_at", *STAMP_COLUMNS, "distance_m", "duration_s")
 
 
@@ -54,13 +55,19 @@ def note_unbilled(tx: Tx, id: int, reason: str | None) -> None:
     tx.conn.execute("UPDATE trips SET unbilled_reason = ? WHERE id = ?", (reason, id))
 
 
+def is_measured(trip: Row) -> bool:
+    """Whether the trail of a trip was closed since it was completed."""
+    return trip["trail_closed_at"] is not None or trip["distance_m"] is not None
+
+
 def unbilled(db: Database) -> list[Row]:
     """Finished trips without a live invoice, oldest first: `id`, `ref`, `state`, `ended_at`, `payer` (none of a
-    patient), and the `reason` that was found when the invoice was asked for."""
+    patient), `trail_closed_at`, `distance_m`, and the `reason` that was found when the invoice was asked for."""
     return rows(
         db,
         "SELECT trips.id, ref, trips.state, coalesce(completed_at, no_show_at) AS ended_at,"
-        " CASE WHEN kind <> 'patient' THEN name END AS payer, unbilled_reason AS reason FROM trips"
+        " CASE WHEN kind <> 'patient' THEN name END AS payer, unbilled_reason AS reason, trail_closed_at,"
+        " distance_m FROM trips"
         " LEFT JOIN payers ON payers.id = payer_id WHERE trips.state IN ('completed', 'no_show')"
         " AND NOT EXISTS (SELECT 1 FROM invoices WHERE trip_id = trips.id AND invoices.state <> 'void')"
         " ORDER BY ended_at, trips.id",
@@ -104,6 +111,21 @@ def touched_by(db: Database, vehicle_id: int, start: datetime, end: datetime) ->
         times.text(end),
     )
     return [r["id"] for r in found]
+
+
+def shared_with(db: Database, trip: Row) -> int:
+    """How many other patients were on board of the same vehicle for a part of this trip's ride."""
+    found = row(
+        db,
+        "SELECT count(*) AS n FROM trips AS other WHERE other.vehicle_id = ?1 AND other.id <> ?2"
+        " AND other.state IN ('in_progress', 'completed') AND other.on_board_at < ?4"
+        " AND coalesce(other.arrived_dropoff_at, other.completed_at, '9999') > ?3",
+        trip["vehicle_id"],
+        trip["id"],
+        trip["on_board_at"],
+        trip["arrived_dropoff_at"] or trip["completed_at"],
+    )
+    return int(found["n"]) if found else 0
 
 
 def running_since_before(db: Database, limit: datetime) -> list[Row]:

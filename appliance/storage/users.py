@@ -64,6 +64,11 @@ def of_password_link(db: Database, token_hash: str, now: datetime) -> Row | None
     )
 
 
+def link_is_used(db: Database, token_hash: str) -> bool:
+    query = "SELECT 1 FROM password_links WHERE token_hash = ? AND used_at IS NOT NULL"
+    return row(db, query, token_hash) is not None
+
+
 def use_password_link(tx: Tx, token_hash: str, now: datetime) -> None:
     tx.conn.execute("UPDATE password_links SET used_at = ? WHERE token_hash = ?", (times.text(now), token_hash))
 

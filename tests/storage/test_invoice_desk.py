@@ -9,11 +9,12 @@ import msgspec
 import pytest
 from sqlite_utils import Database
 
-from appliance import billing, dispatch, invoice_desk, invoice_mail
+from appliance import billing, completion, dispatch, invoice_desk, invoice_mail
 from appliance.config import Settings
+from appliance.domain.trail import Trail
 from appliance.domain.trip import Event
-from appliance.errors import InputError, NotFound, Refused
-from appliance.storage import invoices, jobs, payers, reminders, trips
+from appliance.errors import Busy, InputError, NotFound, Refused
+from appliance.storage import board, invoices, jobs, payers, reminders, trips, users
 from appliance.storage.db import row, rows, value, write_tx
 from tests.cast import NOON, RATE, Cast, issue, new_trip, ride, say
 
@@ -120,7 +121,7 @@ def test_a_void_invoice_is_not_billed_again_by_itself(depot_db: Database, trip: 
     void(depot_db, 1)
     with write_tx(depot_db) as tx:
         assert invoice_desk.ask_for_unblocked(tx, depot, NOON) == []
-        assert invoice_desk.ask_again(tx, trip, NOON).name == "billing.tasks.generate_invoice"
+        assert invoice_desk.ask_again(tx, trip, "ann", NOON).name == "billing.tasks.generate_invoice"
 
 
 def test_nothing_of_a_void_invoice_is_mailed(depot_db: Database, trip: int, depot: Settings) -> None:
@@ -170,6 +171,123 @@ def test_what_cannot_be_void_is_refused(depot_db: Database, cast: Cast, depot: S
 def test_a_trip_that_is_billed_is_not_asked_for_again(depot_db: Database, trip: int, depot: Settings) -> None:
     bill(depot_db, trip, depot)
     with pytest.raises(Refused, match="LIV-2026-A000001"), write_tx(depot_db) as tx:
-        invoice_desk.ask_again(tx, trip, NOON)
+        invoice_desk.ask_again(tx, trip, "ann", NOON)
     with pytest.raises(NotFound), write_tx(depot_db) as tx:
-        invoice_desk.ask_again(tx, 99, NOON)
+        invoice_desk.ask_again(tx, 99, "ann", NOON)
+
+
+def test_a_void_invoice_stays_so_when_its_trip_is_measured_again(
+    depot_db: Database, trip: int, depot: Settings
+) -> None:
+    """A late fix closes the trip anew, and nobody has asked for another invoice."""
+    bill(depot_db, trip, depot)
+    void(depot_db, 1)
+    measured = Trail(distance_m=4300.0, duration_s=1200.0, stops=0, fixes=100, outliers=0, completeness=1.0)
+    with write_tx(depot_db) as tx:
+        assert completion.close(tx, trip, measured, depot, NOON).asks == []
+    assert reasons(depot_db, depot) == {trip: "voided"}
+
+
+def test_a_reopened_trip_is_billed_by_its_new_measure_only(depot_db: Database, trip: int, depot: Settings) -> None:
+    with write_tx(depot_db) as tx:
+        tx.conn.execute("UPDATE jobs SET state = 'done'")
+        assert dispatch.apply(tx, trip, Event.reopen, at=NOON, now=NOON, source="dispatcher", who="ann").accepted
+        say(tx, trip, Event.completed, NOON + timedelta(hours=1))
+    found = trips.get(depot_db, trip)
+    assert found is not None
+    assert (found["distance_m"], found["trail_closed_at"]) == (None, None)
+    with pytest.raises(Busy, match="not closed yet"):
+        bill(depot_db, trip, depot)
+
+
+def test_a_purged_closing_is_said_and_asked_for_again(depot_db: Database, trip: int, depot: Settings) -> None:
+    with write_tx(depot_db) as tx:
+        trips.change(tx, trip, NOON, distance_m=None)
+        tx.conn.execute("UPDATE jobs SET state = 'discarded'")
+    assert reasons(depot_db, depot) == {trip: "job_discarded"}
+    with write_tx(depot_db) as tx:
+        assert invoice_desk.ask_again(tx, trip, "ann", NOON).name == "trips.tasks.process_trip_completion"
+    assert reasons(depot_db, depot) == {trip: "waiting"}
+
+
+def test_an_invoice_whose_mail_was_purged_is_listed_and_sent(depot_db: Database, trip: int, depot: Settings) -> None:
+    bill(depot_db, trip, depot)
+    with write_tx(depot_db) as tx:
+        tx.conn.execute("UPDATE jobs SET state = 'discarded'")
+    assert [one["id"] for one in board.invoices(depot_db, None, 10, 0, "none")[0]] == [1]
+    with write_tx(depot_db) as tx:
+        assert invoice_desk.send(tx, 1, "ann", NOON).name == "billing.tasks.send_invoice_email"
+        invoices.mark_print_listed(tx, 1, NOON)
+        with pytest.raises(Refused, match="on the print list already"):
+            invoice_desk.send(tx, 1, "ann", NOON)
+    assert [one["id"] for one in board.invoices(depot_db, None, 10, 0, "print")[0]] == [1]
+
+
+def test_payments_in_part_and_in_full_and_a_returned_one(depot_db: Database, trip: int, depot: Settings) -> None:
+    bill(depot_db, trip, depot)
+    total = int(value(depot_db, "SELECT total_cents FROM invoices"))
+
+    def pay(cents: int) -> object:
+        with write_tx(depot_db) as tx:
+            return invoice_desk.pay(tx, 1, cents, NOON.date(), "bank", "ann", NOON).data["state"]
+
+    assert pay(1000) == "issued"
+    assert pay(total - 1000) == "paid"
+    assert pay(-1000) == "issued"
+    assert [one["paid_cents"] for one in invoices.unpaid(depot_db)] == [total - 1000]
+    kinds = [one["kind"] for one in rows(depot_db, "SELECT kind FROM sync_log WHERE stream = 'invoices' ORDER BY seq")]
+    assert kinds == ["issued", "payment", "payment", "paid", "payment", "unpaid"]
+    for wrong in (0, 10**13):
+        with pytest.raises(InputError):
+            pay(wrong)
+
+
+def test_a_dispute_stops_reminders_until_it_is_settled(depot_db: Database, trip: int, depot: Settings) -> None:
+    bill(depot_db, trip, depot)
+    with write_tx(depot_db) as tx:
+        assert invoice_desk.dispute(tx, 1, "no ride", "ann", NOON).data["state"] == "disputed"
+    assert invoices.unpaid(depot_db) == []
+    with pytest.raises(Refused, match="it is disputed"), write_tx(depot_db) as tx:
+        invoice_desk.dispute(tx, 1, "no ride", "ann", NOON)
+    with write_tx(depot_db) as tx:
+        assert invoice_desk.settle(tx, 1, "ann", NOON).data["state"] == "issued"
+    assert len(invoices.unpaid(depot_db)) == 1
+
+
+def test_a_trip_that_goes_on_is_neither_released_nor_billed(depot_db: Database, cast: Cast) -> None:
+    with write_tx(depot_db) as tx:
+        id = new_trip(tx)
+    for decide in (invoice_desk.release, invoice_desk.ask_again):
+        with pytest.raises(Refused, match="it is assigned"), write_tx(depot_db) as tx:
+            decide(tx, id, "ann", NOON)
+
+
+def test_patients_on_board_at_the_same_time_share_the_distance(
+    depot_db: Database, trip: int, depot: Settings, cast: Cast
+) -> None:
+    with write_tx(depot_db) as tx:
+        other = new_trip(tx, ref="R-2")
+        ride(tx, other, NOON + timedelta(minutes=15), NOON + timedelta(minutes=30))
+        later = new_trip(tx, ref="R-3")
+        ride(tx, later, NOON + timedelta(minutes=30), NOON + timedelta(minutes=40))
+    bill(depot_db, trip, depot)
+    assert value(depot_db, "SELECT text FROM invoice_lines WHERE kind = 'distance'").startswith("Distance, shared by 2")
+
+
+def test_users_are_told_of_completed_and_unbillable_trips_once(depot_db: Database, trip: int, depot: Settings) -> None:
+    with write_tx(depot_db) as tx:
+        users.add(tx, "d@example.org", "Dan", "dispatcher", NOON)
+        users.add(tx, "b@example.org", "Bea", "biller", NOON)
+        tx.conn.execute("DELETE FROM rates")
+    measured = Trail(distance_m=4300.0, duration_s=1200.0, stops=0, fixes=100, outliers=0, completeness=0.9)
+    for _ in range(2):
+        with write_tx(depot_db) as tx:
+            completion.close(tx, trip, measured, depot, NOON)
+        bill(depot_db, trip, depot)
+    told = rows(
+        depot_db, "SELECT email, type, message FROM notifications JOIN users ON users.id = user_id ORDER BY type"
+    )
+    assert [(one["email"], one["type"]) for one in told] == [
+        ("d@example.org", "trip_completed"), ("b@example.org", "trip_unbilled"),
+    ]  # fmt: skip
+    assert told[0]["message"] == f"Trip {trip} is completed: 4.3 km, 90% of the time covered."

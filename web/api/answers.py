@@ -163,6 +163,16 @@ class Job(Struct, frozen=True, kw_only=True):
     error: str | None
 
 
+class JobWithDetail(Job, frozen=True, kw_only=True):
+    """A job with all that is known of it: what it was asked, what it returned, where its last error came from."""
+
+    arguments: dict[str, Any]
+    result: Any
+    traceback: str | None
+    retried_by: str | None
+    retried_at: datetime | None
+
+
 class Jobs(Struct, frozen=True):
     """A page of jobs, and how many jobs there are in each state."""
 

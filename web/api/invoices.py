@@ -3,23 +3,49 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated, Any, Literal
 
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, QueryParameter, RequestBody
+from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
 from msgspec import Meta, Struct
 
-from appliance import invoice_desk, invoice_pdf
+from appliance import invoice_desk, invoice_pdf, reminders
 from appliance.errors import NotFound
+from appliance.events import Event
 from appliance.storage import board
-from appliance.storage.db import Row, write_tx
+from appliance.storage.db import Row, Tx, write_tx
 from web.api.answers import Invoice, InvoiceLine, InvoiceState, InvoiceWithLines, Page, make
 from web.api.trips import Limit, Offset
 from web.parts import WHO, Given, Parts
 from web.problems import Problem
 
+Delivery = Literal["mailed", "print", "none"]
 ByState = Annotated[InvoiceState | None, QueryParameter(name="state")]
+
+
+class NewPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Minor units, and the day of the payment, today by default."""
+
+    amount_cents: Annotated[int, Meta(gt=-1_000_000_000_000, lt=1_000_000_000_000)]
+    paid_on: date | None = None
+    reference: Annotated[str, Meta(max_length=100)] = ""
+
+
+class Dispute(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the payer says."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Aging(Struct, frozen=True, kw_only=True):
+    """Unpaid invoices by days past the due date: `current`, `1-30`, `31-60`, `61-90`, `90+`."""
+
+    days: str
+    invoices: int
+    owed_cents: int
 
 
 class Voiding(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,9 +56,16 @@ class Voiding(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 @get("/invoices", sync_to_thread=True, summary="Invoices, newest first")
-def list_invoices(parts: Given, with_state: ByState = None, limit: Limit = 100, offset: Offset = 0) -> Page[Invoice]:
+def list_invoices(
+    parts: Given,
+    with_state: ByState = None,
+    delivery: FromQuery[Delivery | None] = None,
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> Page[Invoice]:
+    """`delivery=print` is the print list, `none` what has not gone out (yet)."""
     with parts.db() as db:
-        found, total = board.invoices(db, with_state, limit, offset)
+        found, total = board.invoices(db, with_state, limit, offset, delivery)
     return Page([make(Invoice, _without_patient(row)) for row in found], total)
 
 
@@ -74,6 +107,74 @@ def void_invoice(parts: Given, invoice_id: FromPath[int], data: RequestBody[Void
     return read(parts, invoice_id)
 
 
+@post(
+    "/invoices/{invoice_id:int}/payments",
+    sync_to_thread=True,
+    summary="Record a payment, in full or in part",
+    responses={409: ResponseSpec(Problem, description="The invoice is void")},
+)
+def add_payment(parts: Given, invoice_id: FromPath[int], data: RequestBody[NewPayment]) -> InvoiceWithLines:
+    """A payment that was returned has an amount below zero."""
+    now = parts.now()
+    day = data.paid_on or now.astimezone(parts.settings.zone).date()
+    return _decide(
+        parts,
+        invoice_id,
+        lambda tx: invoice_desk.pay(tx, invoice_id, data.amount_cents, day, data.reference, WHO, now),
+    )
+
+
+@post(
+    "/invoices/{invoice_id:int}/dispute",
+    sync_to_thread=True,
+    status_code=200,
+    summary="The payer disputes it: reminders stop",
+    responses={409: ResponseSpec(Problem, description="It is not open")},
+)
+def dispute_invoice(parts: Given, invoice_id: FromPath[int], data: RequestBody[Dispute]) -> InvoiceWithLines:
+    return _decide(parts, invoice_id, lambda tx: invoice_desk.dispute(tx, invoice_id, data.reason, WHO, parts.now()))
+
+
+@post(
+    "/invoices/{invoice_id:int}/settle",
+    sync_to_thread=True,
+    status_code=200,
+    summary="The dispute is over",
+    responses={409: ResponseSpec(Problem, description="It is not disputed")},
+)
+def settle_invoice(parts: Given, invoice_id: FromPath[int]) -> InvoiceWithLines:
+    return _decide(parts, invoice_id, lambda tx: invoice_desk.settle(tx, invoice_id, WHO, parts.now()))
+
+
+@post(
+    "/invoices/{invoice_id:int}/send",
+    sync_to_thread=True,
+    status_code=202,
+    summary="Mail it, or put it on the print list: its job was given up",
+    responses={409: ResponseSpec(Problem, description="That has happened, or it is void")},
+)
+def send_invoice(parts: Given, invoice_id: FromPath[int]) -> InvoiceWithLines:
+    with parts.db() as db, write_tx(db) as tx:
+        ask = invoice_desk.send(tx, invoice_id, WHO, parts.now())
+    parts.sender.send([ask])
+    return read(parts, invoice_id)
+
+
+@get("/invoices/aging", sync_to_thread=True, summary="What is owed, by days past the due date")
+def aging(parts: Given) -> Page[Aging]:
+    with parts.db() as db:
+        found = reminders.aging(db, parts.settings, parts.now())
+    rows = [Aging(days=bucket.value, invoices=count, owed_cents=cents) for bucket, (count, cents) in found.items()]
+    return Page(rows, len(rows))
+
+
+def _decide(parts: Parts, invoice_id: int, decide: Callable[[Tx], Event]) -> InvoiceWithLines:
+    with parts.db() as db, write_tx(db) as tx:
+        event = decide(tx)
+    parts.publisher.publish(event)
+    return read(parts, invoice_id)
+
+
 def read(parts: Parts, invoice_id: int) -> InvoiceWithLines:
     """The invoice as it stands now. Raises NotFound."""
     with parts.db() as db:
@@ -92,4 +193,7 @@ def _without_patient(row: Row) -> Row:
     return {**row, "payer": None} if row["payer_kind"] == "patient" else row
 
 
-HANDLERS: list[Any] = [list_invoices, get_invoice, invoice_as_pdf, void_invoice]
+HANDLERS: list[Any] = [
+    list_invoices, get_invoice, invoice_as_pdf, aging,
+    void_invoice, add_payment, dispute_invoice, settle_invoice, send_invoice,
+]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from litestar import get, post
@@ -13,7 +14,7 @@ from appliance.errors import NotFound
 from appliance.queues import Queues
 from appliance.storage import board, jobs
 from appliance.storage.db import write_tx
-from web.api.answers import Job, Jobs, JobState, Page, Queue, Retried, make
+from web.api.answers import Job, Jobs, JobState, JobWithDetail, Page, Queue, Retried, make
 from web.api.trips import Limit, Offset
 from web.parts import WHO, Given, Parts
 
@@ -29,14 +30,14 @@ def list_jobs(parts: Given, with_state: ByState = None, limit: Limit = 100, offs
     return Jobs([make(Job, row) for row in found], total, counts)
 
 
-@get("/jobs/{job_id:str}", sync_to_thread=True, summary="One job, with its last error")
-def get_job(parts: Given, job_id: FromPath[str]) -> Job:
+@get("/jobs/{job_id:str}", sync_to_thread=True, summary="One job, with its arguments and its last error")
+def get_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
     with parts.db() as db:
         return _job(db, job_id)
 
 
 @post("/jobs/{job_id:str}/retry", sync_to_thread=True, status_code=200, summary="Try a failed or discarded job again")
-def retry_job(parts: Given, job_id: FromPath[str]) -> Job:
+def retry_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
     with parts.db() as db:
         with write_tx(db) as tx:
             ask = job_desk.retry(tx, job_id, WHO, parts.now())
@@ -53,7 +54,7 @@ def retry_failed(parts: Given, task: ByTask = None) -> Retried:
 
 
 @post("/jobs/{job_id:str}/discard", sync_to_thread=True, status_code=200, summary="Give a job up")
-def discard_job(parts: Given, job_id: FromPath[str]) -> Job:
+def discard_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
     with parts.db() as db:
         with write_tx(db) as tx:
             job_desk.discard(tx, job_id, WHO, parts.now())
@@ -80,11 +81,12 @@ def resume_queue(parts: Given, queue: FromPath[str]) -> Queue:
     return _queue(parts, queue)
 
 
-def _job(db: Database, job_id: str) -> Job:
+def _job(db: Database, job_id: str) -> JobWithDetail:
     row = jobs.get(db, job_id)
     if row is None:
         raise NotFound("no such job", subject=job_id)
-    return make(Job, row)
+    result = json.loads(row["result"]) if row["result"] else None
+    return make(JobWithDetail, {**row, "arguments": json.loads(row["arguments"]), "result": result})
 
 
 def _queues(parts: Parts) -> list[Queue]:

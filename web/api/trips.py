@@ -190,7 +190,7 @@ def list_unbilled(parts: Given, limit: Limit = 100, offset: Offset = 0) -> Page[
 def ask_for_invoice(parts: Given, trip_id: FromPath[int]) -> TripWithEvents:
     """For a trip whose missing data has come, or whose invoice is void. It is issued soon, or the trip says why not."""
     with parts.db() as db, write_tx(db) as tx:
-        ask = invoice_desk.ask_again(tx, trip_id, parts.now())
+        ask = invoice_desk.ask_again(tx, trip_id, WHO, parts.now())
     parts.sender.send([ask])
     return read(parts, trip_id)
 
