@@ -52,8 +52,16 @@ class Outcome(msgspec.Struct, frozen=True):
     events: list[LiveEvent] = []
 
 
-def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> int:
-    """Makes a trip and returns its id; with a vehicle it is assigned at once.
+class Created(msgspec.Struct, frozen=True):
+    """A trip that was made: jobs to send and live events to publish, after the commit."""
+
+    id: int
+    jobs: list[jobs.Ask]
+    events: list[LiveEvent]
+
+
+def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> Created:
+    """Makes a trip; with a vehicle it is assigned at once.
 
     An unknown patient is added. Raises InputError or NotFound, naming the field.
     """
@@ -77,10 +85,11 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> int:
     patient_id = patient["id"] if patient else people.add_patient(tx, new.patient, now) if new.patient else None
     if payer is None and patient_id is not None:
         payer = payers.of_patient(tx, patient_id)
+    state = State.will_call if new.will_call else State.scheduled
     id = trips.add(
         tx,
         now,
-        state=(State.will_call if new.will_call else State.scheduled).value,
+        state=state.value,
         level=new.level,
         ref=new.ref,
         payer_id=payer["id"] if payer else None,
@@ -94,13 +103,14 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> int:
         dropoff_lat=new.dropoff_lat,
         dropoff_lon=new.dropoff_lon,
     )
-    if new.vehicle:
-        outcome = apply(
-            tx, id, Event.assign, at=now, now=now, source="dispatcher", who=who, vehicle=new.vehicle, driver=new.driver
-        )
-        if not outcome.accepted:
-            raise InputError(outcome.reason or "refused", subject=f"vehicle {new.vehicle!r}")
-    return id
+    if not new.vehicle:
+        return Created(id, [], [LiveEvent("trip", str(id), {"id": id, "state": state.value})])
+    outcome = apply(
+        tx, id, Event.assign, at=now, now=now, source="dispatcher", who=who, vehicle=new.vehicle, driver=new.driver
+    )
+    if not outcome.accepted:
+        raise InputError(outcome.reason or "refused", subject=f"vehicle {new.vehicle!r}")
+    return Created(id, outcome.jobs, outcome.events)
 
 
 def apply(

@@ -10,10 +10,11 @@ from msgspec import Struct
 from sqlite_utils import Database
 
 from appliance import dispatch
-from appliance.dispatch import NewTrip
-from appliance.domain.trip import LevelOfService, State
+from appliance.dispatch import Created, NewTrip
+from appliance.domain.trip import LevelOfService
 from appliance.errors import InputError, NotFound
 from appliance.events import Event
+from appliance.jobs import Ask
 from appliance.manifest_file import COORDINATES, OPTIONAL, REQUIRED, BadCell, Cells, rows
 from appliance.storage import audit, people, trips
 from appliance.storage.db import Tx, savepoint, write_tx
@@ -32,11 +33,12 @@ class BadRow(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """What became of the rows; publish `events` after the import."""
+    """What became of the rows; send `jobs` and publish `events` after the import."""
 
     added: int
     unchanged: int
     bad: list[BadRow]
+    jobs: list[Ask] = []
     events: list[Event] = []
 
 
@@ -49,6 +51,7 @@ def import_csv(db: Database, text: str | bytes, *, zone: ZoneInfo, now: datetime
     """
     added = unchanged = 0
     bad: list[BadRow] = []
+    asks: list[Ask] = []
     events: list[Event] = []
     with write_tx(db) as tx:
         for line, cells in rows(text):
@@ -59,13 +62,15 @@ def import_csv(db: Database, text: str | bytes, *, zone: ZoneInfo, now: datetime
                 if new.ref and trips.by_ref(tx, new.ref):
                     unchanged += 1
                     continue
-                events += _create(tx, new, cells, now, who)
+                created = _create(tx, new, cells, now, who)
+                asks += created.jobs
+                events += created.events
                 added += 1
             except BadCell as error:
                 bad.append(BadRow(line, error.column, error.value[:80], error.expected))
         if added:
             audit.record(tx, who, "trips.imported", "manifest", "", now, f"{added} added")
-    return Report(added, unchanged, bad, events)
+    return Report(added, unchanged, bad, asks, events)
 
 
 def _trip(cells: Cells, zone: ZoneInfo) -> NewTrip:
@@ -107,18 +112,15 @@ def _trip(cells: Cells, zone: ZoneInfo) -> NewTrip:
     )
 
 
-def _create(tx: Tx, new: NewTrip, cells: Cells, now: datetime, who: str) -> list[Event]:
+def _create(tx: Tx, new: NewTrip, cells: Cells, now: datetime, who: str) -> Created:
     if new.driver and people.driver_by_code(tx, new.driver) is None:
         raise BadCell("driver", new.driver, "the code of a driver")
     try:
         with savepoint(tx):
-            trip_id = dispatch.create_trip(tx, new, now=now, who=who)
+            return dispatch.create_trip(tx, new, now=now, who=who)
     except (InputError, NotFound) as error:
         column = error.subject.split(" ")[0]
         raise BadCell(column, cells.get(column, ""), error.what) from error
-    state = State.assigned if new.vehicle else State.scheduled
-    live = [Event("trip", str(trip_id), {"id": trip_id, "state": state.value})]
-    return [*live, Event("assignment", new.vehicle, {})] if new.vehicle else live
 
 
 def _time(name: str, cells: Cells, zone: ZoneInfo) -> datetime | None:

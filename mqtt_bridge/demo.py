@@ -14,8 +14,9 @@ from sqlite_utils import Database
 from appliance import clock, log
 from appliance.config import Settings
 from appliance.errors import Unavailable
-from appliance.events import Event, Publisher
+from appliance.events import Publisher
 from appliance.notify import notify
+from appliance.sender import Sender
 from appliance.storage import trips
 from appliance.storage.db import open_depot, write_tx
 from mqtt_bridge import demo_depot
@@ -53,7 +54,7 @@ def main(settings: Settings) -> int:
     fleet = Fleet(settings.paths, "demo")
     if not fleet.start():
         raise Unavailable("the broker does not answer", subject="demo")
-    demo = Demo(db, settings, fleet, Publisher(settings.paths.redis_socket))
+    demo = Demo(db, fleet, Sender(settings), Publisher(settings.paths.redis_socket))
     demo.finish_left_over()
     demo.begin(clock.now())
     notify("READY=1")
@@ -66,10 +67,10 @@ def main(settings: Settings) -> int:
 class Demo:
     """The fleet, moved by `step` once a second."""
 
-    def __init__(self, db: Database, settings: Settings, fleet: Fleet, publisher: Publisher) -> None:
+    def __init__(self, db: Database, fleet: Fleet, sender: Sender, publisher: Publisher) -> None:
         self._db = db
-        self._settings = settings
         self._fleet = fleet
+        self._sender = sender
         self._publisher = publisher
         self._steps = 0
         epoch = int(clock.now().timestamp())
@@ -143,10 +144,11 @@ class Demo:
     def _new_trip(self, van: Van, pickup_at: datetime, now: datetime) -> int:
         """Gives the van a trip along its way, and returns the trip's id."""
         with write_tx(self._db) as tx:
-            trip_id = demo_depot.new_trip(tx, van.dice, van.code, (van.place, van.goal), pickup_at, now)
-        van.trip_id = trip_id
-        self._publisher.publish(Event("trip", str(trip_id), {"id": trip_id, "state": "assigned"}))
-        return trip_id
+            created = demo_depot.new_trip(tx, van.dice, van.code, (van.place, van.goal), pickup_at, now)
+        van.trip_id = created.id
+        self._sender.send(created.jobs)
+        self._publisher.publish(*created.events)
+        return created.id
 
     def _fix(self, code: str, drive: Drive, at: datetime) -> None:
         (lat, lon), heading = drive.position()

@@ -9,6 +9,7 @@ from sqlite_utils import Database
 
 from appliance import dispatch
 from appliance.config import Settings
+from appliance.dispatch import Created
 from appliance.domain.fare import Rate
 from appliance.domain.trip import Event, LevelOfService
 from appliance.servers import access, accounts
@@ -66,8 +67,10 @@ def prepare(db: Database, settings: Settings, now: datetime) -> None:
         access.refresh(settings)
 
 
-def new_trip(tx: Tx, dice: random.Random, van: str, way: tuple[str, str], pickup_at: datetime, now: datetime) -> int:
-    """A trip from one place to another, assigned to the van. Returns its id."""
+def new_trip(
+    tx: Tx, dice: random.Random, van: str, way: tuple[str, str], pickup_at: datetime, now: datetime
+) -> Created:
+    """A trip from one place to another, assigned to the van."""
     return _trip(tx, dice, *way, pickup_at, now=now, vehicle=van)
 
 
@@ -127,7 +130,7 @@ def _waiting_trips(tx: Tx, dice: random.Random, now: datetime) -> None:
     start, end = dice.sample(names, 2)
     _trip(tx, dice, start, end, now + timedelta(minutes=90), now=now, will_call=True)
     start, end = dice.sample(names, 2)
-    cancelled = _trip(tx, dice, start, end, now + timedelta(minutes=45), now=now)
+    cancelled = _trip(tx, dice, start, end, now + timedelta(minutes=45), now=now).id
     dispatch.apply(tx, cancelled, Event.cancel, at=now, now=now, source="dispatcher", who="demonstration")
 
 
@@ -141,7 +144,7 @@ def _trip(
     now: datetime,
     vehicle: str | None = None,
     will_call: bool = False,
-) -> int:
+) -> Created:
     carried = next((levels.split() for code, _, levels in VANS if code == vehicle), ["ambulatory", "wheelchair"])
     index = dice.randrange(len(PATIENTS))
     new = dispatch.NewTrip(

@@ -13,6 +13,8 @@ from appliance import dispatch
 from appliance.config import Settings
 from appliance.domain.fare import Rate
 from appliance.domain.trip import LevelOfService
+from appliance.jobs import Ask
+from appliance.sender import Sender
 from appliance.servers import access, accounts
 from appliance.storage import devices, payers, people, trips, vehicles
 from appliance.storage.db import Tx, write_tx
@@ -37,7 +39,7 @@ class RecordedTrip:
 
 
 def create(
-    db: Database, settings: Settings, recording: Recording, shift: timedelta, now: datetime
+    db: Database, settings: Settings, sender: Sender, recording: Recording, shift: timedelta, now: datetime
 ) -> list[RecordedTrip]:
     """Makes the vehicles, drivers and trips that are missing, and returns every trip of the recording in its order.
 
@@ -47,12 +49,13 @@ def create(
     for index, position in enumerate(recording.positions):
         key = (position.vehicle, position.trip)
         spans[key] = (spans.get(key, (index, index))[0], index)
+    asks: list[Ask] = []
     with write_tx(db) as tx:
         added = [_vehicle(tx, code, now) for code in sorted({vehicle for vehicle, _trip in spans})]
         _payer(tx, settings, now)
         found = [
             RecordedTrip(
-                _trip(tx, recording, recording.positions[first], shift, now),
+                _trip(tx, recording, recording.positions[first], shift, now, asks),
                 vehicle,
                 _ref(recording, trip),
                 first,
@@ -60,6 +63,7 @@ def create(
             )
             for (vehicle, trip), (first, last) in spans.items()
         ]
+    sender.send(asks)
     if any(added):
         access.refresh(settings)
     return found
@@ -100,7 +104,7 @@ def _payer(tx: Tx, settings: Settings, now: datetime) -> None:
     payers.add_rate(tx, id, rate, now)
 
 
-def _trip(tx: Tx, recording: Recording, first: Position, shift: timedelta, now: datetime) -> int:
+def _trip(tx: Tx, recording: Recording, first: Position, shift: timedelta, now: datetime, asks: list[Ask]) -> int:
     ref = _ref(recording, first.trip)
     known = trips.by_ref(tx, ref)
     if known:
@@ -114,7 +118,9 @@ def _trip(tx: Tx, recording: Recording, first: Position, shift: timedelta, now: 
         vehicle=first.vehicle,
         driver=f"driver-{first.vehicle}",
     )
-    return dispatch.create_trip(tx, new, now=now, who="replay")
+    created = dispatch.create_trip(tx, new, now=now, who="replay")
+    asks += created.jobs
+    return created.id
 
 
 def _ref(recording: Recording, trip: str) -> str:

@@ -14,6 +14,7 @@ from sqlite_utils import Database
 from appliance import clock
 from appliance.config import Settings
 from appliance.errors import InputError, Unavailable
+from appliance.sender import Sender
 from appliance.storage import gps, invoices, replays, trips
 from appliance.storage.db import write_tx
 from mqtt_bridge import recorded_trips
@@ -72,7 +73,7 @@ def run(
         raise InputError(
             f"no such vehicle: {', '.join(unknown)}", subject="replay", hint="add them, or use --create-trips"
         )
-    recorded = recorded_trips.create(db, settings, recording, shift, now) if create_trips else []
+    recorded = recorded_trips.create(db, settings, Sender(settings), recording, shift, now) if create_trips else []
     store = gps.Store(settings.paths.gps_dir)
     stored, rejected = store.count(), store.rejected(1)[1]
     fleet = Fleet(settings.paths, f"replay-{recording.digest[:8]}-{os.getpid()}")

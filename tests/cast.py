@@ -137,7 +137,7 @@ def new_trip(tx: Tx, now: datetime = NOON, **changes: Any) -> int:
         "vehicle": VAN,
         "driver": DRIVER,
     }
-    return dispatch.create_trip(tx, NewTrip(**(columns | changes)), now=now, who="test")
+    return dispatch.create_trip(tx, NewTrip(**(columns | changes)), now=now, who="test").id
 
 
 def say(tx: Tx, trip_id: int, event: Event, at: datetime, now: datetime | None = None, **more: Any) -> Outcome:

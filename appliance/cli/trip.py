@@ -38,8 +38,11 @@ def import_(settings: Settings, file: IO[bytes], as_json: bool) -> int:
 
     A ref that is known already is left as it is. Exit code 65: some rows were left out, as listed.
     """
+    from appliance.sender import Sender  # here: nothing else waits for Celery
+
     with opened(settings) as db:
         report = manifest.import_csv(db, file.read(), zone=settings.zone, now=clock.now(), who=operator())
+    Sender(settings).send(report.jobs)
     Publisher(settings.paths.redis_socket).publish(*report.events)
     if as_json:
         told = {"added": report.added, "unchanged": report.unchanged, "bad": report.bad}

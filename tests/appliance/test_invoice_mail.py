@@ -70,7 +70,7 @@ def issue(db: Database, settings: Settings, *, consent: bool = False, **payer: A
             pickup_at=NOW - timedelta(days=1), pickup_address=HOME, dropoff_address=CLINIC, vehicle="V1",
             patient=PATIENT, payer=None if given["kind"] == "patient" else "Care Broker",
         )  # fmt: skip
-        trip_id = dispatch.create_trip(tx, trip, now=NOW, who="test")
+        trip_id = dispatch.create_trip(tx, trip, now=NOW, who="test").id
         for event in (Event.on_board, Event.arrived_dropoff, Event.completed):
             assert dispatch.apply(tx, trip_id, event, at=NOW, now=NOW, source="driver", who="test").accepted
         trips.change(tx, trip_id, NOW, distance_m=5000.0)

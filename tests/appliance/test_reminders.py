@@ -75,7 +75,7 @@ def invoice_id(db: Database, settings: Settings) -> int:
             ),
             now=ISSUED,
             who="test",
-        )  # fmt: skip
+        ).id  # fmt: skip
         for event in (Event.on_board, Event.completed):
             assert dispatch.apply(tx, trip, event, at=ISSUED, now=ISSUED, source="driver", who="V1").accepted
         trips.change(tx, trip, ISSUED, distance_m=5000.0)

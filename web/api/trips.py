@@ -13,7 +13,6 @@ from msgspec import Meta, Struct, structs
 from appliance import completion, dispatch, invoice_desk, manifest
 from appliance.domain.trip import Event, LevelOfService, State
 from appliance.errors import NotFound, Refused
-from appliance.events import Event as LiveEvent
 from appliance.storage import board
 from appliance.storage.db import Row, write_tx
 from appliance.storage.times import parse
@@ -120,12 +119,10 @@ def trip_trail(
 def create_trip(parts: Given, data: RequestBody[NewTrip]) -> TripWithEvents:
     now = parts.now()
     with parts.db() as db, write_tx(db) as tx:
-        trip_id = dispatch.create_trip(tx, dispatch.NewTrip(**structs.asdict(data)), now=now, who=WHO)
-    trip = read(parts, trip_id)
-    parts.publisher.publish(LiveEvent("trip", str(trip_id), {"id": trip_id, "state": trip.state}))
-    if trip.vehicle:
-        parts.publisher.publish(LiveEvent("assignment", trip.vehicle, {}))
-    return trip
+        created = dispatch.create_trip(tx, dispatch.NewTrip(**structs.asdict(data)), now=now, who=WHO)
+    parts.sender.send(created.jobs)
+    parts.publisher.publish(*created.events)
+    return read(parts, created.id)
 
 
 @post(
@@ -200,6 +197,7 @@ def import_trips(parts: Given, body: RawBody) -> ImportReport:
     """The same rows a second time change nothing. The columns are described in docs/operations.md, Manifest."""
     with parts.db() as db:
         report = manifest.import_csv(db, body, zone=parts.settings.zone, now=parts.now(), who=WHO)
+    parts.sender.send(report.jobs)
     parts.publisher.publish(*report.events)
     bad = [BadRow(line=row.line, column=row.column, value=row.value, expected=row.expected) for row in report.bad]
     return ImportReport(added=report.added, unchanged=report.unchanged, bad=bad)
