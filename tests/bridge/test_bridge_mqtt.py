@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlite_utils import Database
 
 from appliance import clock
-from appliance.storage.db import write_tx
+from appliance.domain.trip import Event
+from appliance.storage import trips
+from appliance.storage.db import value, write_tx
 from appliance.storage.gps import Store
 from mqtt_bridge import topics, trip_events
 from mqtt_bridge.assignments import Assignments
 from tests.bridge.mqtt import Broker, Mqtt
 from tests.bridge.workbench import Workbench, fix
-from tests.cast import OTHER_VAN, VAN, new_trip
+from tests.cast import OTHER_VAN, VAN, new_trip, say
 from tests.servers import wait_for
 
 TRACKER = f"{VAN}-1"
@@ -171,3 +174,93 @@ def test_assignments_stand_retained_and_are_published_only_when_they_change(
     topic, _body, retained = late.got[0]  # a second one only where the broker was still busy with it
     assert retained
     assert topic == topics.assignment(OTHER_VAN)
+
+
+class TestADriversDay:
+    """Point by point what a tablet and the box say to each other, on a real broker."""
+
+    @pytest.fixture
+    def tablet(self, client: Callable[..., Mqtt]) -> Mqtt:
+        made = client(TRACKER, device=True)
+        made.subscribe(topics.trip_reply(VAN))
+        return made
+
+    @pytest.fixture
+    def press(self, bench: Workbench, tablet: Mqtt) -> Callable[..., dict[str, Any]]:
+        def pressed(trip: int, event: str, **more: Any) -> dict[str, Any]:
+            before = len(tablet.heard("/reply"))
+            content = {"event_id": f"{trip}-{event}", "trip_id": trip, "event": event, "at": clock.now().isoformat()}
+            tablet.publish(topics.trip(VAN), content | more)
+            bench.round()
+            wait_for(lambda: len(tablet.heard("/reply")) > before, "the reply")
+            found: dict[str, Any] = tablet.heard("/reply")[-1]
+            return found
+
+        return pressed
+
+    @pytest.fixture
+    def trip(self, broker_db: Database) -> int:
+        with write_tx(broker_db) as tx:
+            return new_trip(tx, clock.now())
+
+    def test_every_button_moves_the_trip_once_however_often_it_is_sent(
+        self, press: Callable[..., dict[str, Any]], trip: int, broker_db: Database
+    ) -> None:
+        at = clock.now().isoformat()
+        for event in ("accepted", "en_route", "arrived_pickup", "on_board", "arrived_dropoff", "completed"):
+            for _ in range(2):
+                assert press(trip, event, at=at) == {"event_id": f"{trip}-{event}", "accepted": True}
+        found = trips.get(broker_db, trip) or {}
+        assert found["state"] == "completed"
+        assert all(found[f"{stamp}_at"] for stamp in ("accepted", "en_route", "on_board", "arrived_dropoff"))
+        assert value(broker_db, "SELECT count(*) FROM trip_events WHERE trip_id = ? AND source = 'driver'", trip) == 6
+
+    @pytest.mark.parametrize("first", ["en_route", "arrived_pickup", "on_board", "arrived_dropoff"])
+    def test_a_driver_who_forgot_buttons_goes_on_with_the_next(
+        self, press: Callable[..., dict[str, Any]], trip: int, first: str
+    ) -> None:
+        assert press(trip, first)["accepted"]
+        assert press(trip, "accepted")["accepted"]  # forgotten, and pressed later
+        assert press(trip, "completed")["accepted"]
+
+    def test_a_trip_that_never_began_is_not_completed_and_the_reason_says_what_to_do(
+        self, press: Callable[..., dict[str, Any]], trip: int
+    ) -> None:
+        """Its distance would be billed, and nobody would know from where on."""
+        answer = press(trip, "completed")
+        assert answer["accepted"] is False
+        assert "mark the patient on board" in answer["reason"]
+        assert press(trip, "on_board")["accepted"]
+        assert press(trip, "completed", event_id=f"{trip}-again")["accepted"]
+
+    def test_a_no_show_has_its_conditions(self, press: Callable[..., dict[str, Any]], trip: int) -> None:
+        arrived, later = clock.now() - timedelta(minutes=11), clock.now().isoformat()
+        for n, (more, says) in enumerate((
+            ({"contact_attempts": 1}, "arrival at the pickup is not marked"),
+            ({"waited_s": 900.0}, "called 0 of 1 times"),
+            ({"contact_attempts": 1, "waited_s": 300.0}, "has waited 5 of 10 minutes"),
+        )):  # fmt: skip
+            assert says in press(trip, "no_show", event_id=f"{trip}-{n}", **more)["reason"]
+        assert press(trip, "arrived_pickup", at=arrived.isoformat())["accepted"]
+        assert press(trip, "no_show", at=later, contact_attempts=1)["accepted"]
+        assert "already a no-show" in press(trip, "no_show", event_id=f"{trip}-twice", contact_attempts=1)["reason"]
+
+    def test_a_trip_that_is_taken_away_leaves_what_is_retained_and_its_buttons_are_refused(
+        self, press: Callable[..., dict[str, Any]], trip: int, bench: Workbench, tablet: Mqtt,
+        broker_db: Database,
+    ) -> None:  # fmt: skip
+        assignments = Assignments(broker_db, lambda topic, payload: bench.client.publish(topic, payload, retain=True))
+        assignments.step()
+        tablet.subscribe(topics.assignment(VAN))
+
+        def listed() -> list[int]:
+            told = tablet.heard("/assignment")
+            return [one["trip_id"] for one in told[-1]["trips"]] if told else []
+
+        wait_for(lambda: trip in listed(), "it is there")
+        with write_tx(broker_db) as tx:
+            for (open_trip,) in tx.conn.execute("SELECT id FROM trips WHERE state = 'assigned'").fetchall():
+                say(tx, open_trip, Event.unassign, clock.now())
+        assignments.step()
+        wait_for(lambda: tablet.heard("/assignment")[-1]["trips"] == [], "it is gone, and so says the retained message")
+        assert press(trip, "accepted")["reason"] == f"trip {trip} is not assigned to this vehicle"
