@@ -130,6 +130,12 @@ class Limits(Struct, frozen=True, kw_only=True):
     trip_h: Annotated[float, Meta(gt=0, le=168, description="a trip under way for longer is flagged, hours")] = 6.0
     stale_s: Annotated[Seconds, Meta(description="without a fix for this long a vehicle is stale")] = 60.0
     silent_s: Annotated[Seconds, Meta(description="without a fix for this long a vehicle is silent")] = 600.0
+    stuck_s: Annotated[Seconds, Meta(description="a vehicle that sends one fix time for this long is stuck")] = 180.0
+    parked_s: Annotated[Seconds, Meta(description="a vehicle on one spot for this long is parked")] = 300.0
+    asleep_s: Annotated[
+        Seconds, Meta(description="with its ignition off a vehicle is parked, not silent, for this long")
+    ] = 7200.0
+    alert_s: Annotated[Seconds, Meta(description="an outage of a vehicle at work is told after this long")] = 60.0
 
 
 class Log(Struct, frozen=True, kw_only=True):

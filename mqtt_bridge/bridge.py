@@ -11,8 +11,13 @@ from appliance import log
 from appliance.config import Settings
 from mqtt_bridge import topics, trip_events
 from mqtt_bridge.client import Client, Message
+from mqtt_bridge.directory import Directory, Publisher
 from mqtt_bridge.ingest import Ingest
 from mqtt_bridge.live import Live
+from mqtt_bridge.presence import Presence
+
+STATUSES = (b"online", b"offline", b"")
+"""What a device, or the broker with its last will, may say of itself; empty: nothing any more."""
 
 _log = log.get(__name__)
 
@@ -28,11 +33,17 @@ class Bridge:
     client: Client
     ingest: Ingest
     live: Live
+    directory: Directory
+    presence: Presence
 
     def handle(self, messages: list[Message]) -> None:
         pending = False
+        statuses: list[tuple[Message, topics.Address]] = []
         for message in messages:
             address = topics.address(message.topic)
+            if address and address.kind == "status":
+                statuses.append((message, address))
+                address = None  # acknowledged in its turn, and no barrier
             if address is None or address.kind == "gps":
                 self.ingest.add(message, address)  # also what is no topic of ours: acknowledged in its turn
                 pending = True
@@ -43,6 +54,19 @@ class Bridge:
             self._trip_event(message, address.vehicle or "")
         if pending:
             self._commit()
+        for message, named in statuses:
+            self._status(message, named)
+
+    def _status(self, message: Message, address: topics.Address) -> None:
+        """Only the position source speaks for its vehicle: a tablet that is switched off takes nothing offline."""
+        publisher, said = self.directory.find(address), message.payload.strip(b' \t\r\n"').lower()
+        if isinstance(publisher, Publisher) and said in STATUSES:
+            if publisher.source:
+                self.presence.status(publisher.code, publisher.username, said, retained=message.retained)
+            return
+        _log.warning(
+            "status.not_understood", vehicle=address.vehicle, size=len(message.payload), expected="online or offline"
+        )
 
     def _commit(self) -> None:
         stored = self.ingest.commit()

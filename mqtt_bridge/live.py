@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from datetime import datetime
 
 from appliance import log
 from appliance.domain.fix import Fix
@@ -16,10 +17,11 @@ from appliance.events import Event, Publisher
 from appliance.jobs import Ask
 from appliance.sender import Sender
 from appliance.storage import times
+from mqtt_bridge.presence import Look, Presence
 
 PERIOD_S = 0.1
 BROADCAST_S = 1.0
-WIPED_CHECK_S = 1.0
+CHECK_S = 1.0
 EXPIRES_S = 10.0
 
 _log = log.get(__name__)
@@ -28,16 +30,17 @@ _log = log.get(__name__)
 class Live:
     """`see` and `say` hand over from the ingest thread and return at once; the thread does `step`s."""
 
-    def __init__(self, publisher: Publisher, sender: Sender, newest: Mapping[str, Fix]) -> None:
+    def __init__(self, publisher: Publisher, sender: Sender, presence: Presence) -> None:
         self._publisher = publisher
         self._sender = sender
-        self._newest: dict[str, Fix] = dict(newest)
-        self._dirty: set[str] = set(newest)
+        self._presence = presence
+        self._dirty: set[str] = presence.codes()
         self._trips: Mapping[str, list[int]] = {}
         self._said: list[Event] = []
         self._asks: list[Ask] = []
         self._states: dict[int, str] = {}
         self._broadcast_at: dict[int, float] = {}
+        self._broadcast_fix: dict[int, Fix] = {}
         self._to_broadcast: dict[int, Fix] = {}
         self._checked_at = 0.0
         self._changed = threading.Condition()
@@ -55,12 +58,9 @@ class Live:
 
     def see(self, newest: Mapping[str, tuple[int, Fix]]) -> None:
         """Newest fixes by vehicle code. One that is older than what is known moves nothing back."""
+        news = self._presence.see(newest)
         with self._changed:
-            for code, (_vehicle, fix) in newest.items():
-                known = self._newest.get(code)
-                if known is None or fix.at > known.at:
-                    self._newest[code] = fix
-                    self._dirty.add(code)
+            self._dirty |= news
             self._changed.notify()
 
     def status(self, trip_id: int, state: str) -> None:
@@ -82,24 +82,36 @@ class Live:
             self._trips = trips
             under_way = {trip_id for ids in trips.values() for trip_id in ids}
             self._broadcast_at = {id: at for id, at in self._broadcast_at.items() if id in under_way}
+            self._broadcast_fix = {id: fix for id, fix in self._broadcast_fix.items() if id in under_way}
             self._to_broadcast = {id: fix for id, fix in self._to_broadcast.items() if id in under_way}
 
     def step(self, now: float) -> None:
-        """Publishes what has changed since the last step. `now` is monotonic, seconds."""
-        if now - self._checked_at >= WIPED_CHECK_S:
+        """Publishes what has changed since the last step, also by the mere passing of time. `now` is monotonic,
+        seconds."""
+        if now - self._checked_at >= CHECK_S:
             self._checked_at = now
-            if self._newest and not self._publisher.knows_vehicles():
-                with self._changed:
-                    self._dirty.update(self._newest)
+            known = self._presence.codes()
+            wiped = known and not self._publisher.knows_vehicles()
+            turned = known if wiped else self._presence.turned()
+            with self._changed:
+                self._dirty |= turned
         with self._changed:
             dirty, self._dirty = self._dirty, set()
             said, self._said = self._said, []
             asks, self._asks = self._asks, []
             states, self._states = self._states, {}
-            fixes = {code: self._newest[code] for code in dirty}
             trips = self._trips
-            self._to_broadcast |= {id: fix for code, fix in fixes.items() for id in trips.get(code, ())}
-        events = [*said, *(Event("vehicle", code, _data(code, fix, trips.get(code))) for code, fix in fixes.items())]
+            reports = self._presence.report(dirty)
+            self._to_broadcast |= {
+                id: fix
+                for code, (fix, _look) in reports.items()
+                for id in trips.get(code, ())
+                if self._broadcast_fix.get(id) != fix
+            }
+        events = [
+            *said,
+            *(Event("vehicle", code, _data(code, *found, trips.get(code))) for code, found in reports.items()),
+        ]
         if not self._publisher.publish(*events):
             with self._changed:
                 self._dirty.update(dirty)
@@ -119,7 +131,7 @@ class Live:
                 if now - self._broadcast_at.get(trip_id, float("-inf")) >= BROADCAST_S
             }
             for trip_id in due:
-                del self._to_broadcast[trip_id]
+                self._broadcast_fix[trip_id] = self._to_broadcast.pop(trip_id)
                 self._broadcast_at[trip_id] = now
         return due
 
@@ -140,7 +152,7 @@ class Live:
                 if self._stopped:
                     return
                 if not (self._dirty or self._said or self._asks or self._states or self._to_broadcast):
-                    self._changed.wait(WIPED_CHECK_S)
+                    self._changed.wait(CHECK_S)
             began = time.monotonic()
             try:
                 self.step(began)
@@ -151,7 +163,8 @@ class Live:
                     self._changed.wait_for(lambda: self._stopped, max(0.0, PERIOD_S - (time.monotonic() - began)))
 
 
-def _data(code: str, fix: Fix, trips: list[int] | None) -> dict[str, object]:
+def _data(code: str, fix: Fix, look: Look, trips: list[int] | None) -> dict[str, object]:
+    signs = look.signs
     return {
         "code": code,
         "at": times.text(fix.at),
@@ -160,4 +173,14 @@ def _data(code: str, fix: Fix, trips: list[int] | None) -> dict[str, object]:
         "speed_kmh": fix.speed_kmh,
         "heading_deg": fix.heading_deg,
         "trip_id": trips[0] if trips else None,
+        "state": look.state.value,
+        "ignition": signs.ignition,
+        "standing_since": _text(signs.standing_since),
+        "received_at": _text(signs.received_at),
+        "repeated_at": _text(signs.repeated_at),
+        "offline_at": _text(signs.offline_at),
     }
+
+
+def _text(at: datetime | None) -> str | None:
+    return times.text(at) if at else None

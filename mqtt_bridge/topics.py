@@ -12,11 +12,13 @@ SUBSCRIPTIONS = (
     f"{ROOT}/vehicles/+/gps",
     f"{ROOT}/vehicles/+/gps/+",
     f"{ROOT}/vehicles/+/trip",
+    f"{ROOT}/vehicles/+/status",
+    f"{ROOT}/vehicles/+/status/+",
     f"{OWNTRACKS}/+/+",
 )
 """What the bridge listens to."""
 
-Kind = Literal["gps", "trip"]
+Kind = Literal["gps", "trip", "status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,9 @@ class Address:
 def address(topic: str) -> Address | None:
     """What an incoming topic says; None for a topic the box does not know.
 
-    `vehicles/<v>/gps` belongs to the vehicle's position source; `vehicles/<v>/gps/<device>` and
-    `owntracks/<device>/...` name the device. The broker's ACL guarantees each of them.
+    `vehicles/<v>/gps` and `vehicles/<v>/status` belong to the vehicle's position source; `vehicles/<v>/gps/<device>`,
+    `vehicles/<v>/status/<device>` and `owntracks/<device>/...` name the device. The broker's ACL guarantees each of
+    them.
     """
     parts = topic.split("/")
     if parts[0] == OWNTRACKS and len(parts) == 3:
@@ -40,10 +43,10 @@ def address(topic: str) -> Address | None:
     if parts[:3] != [*ROOT.split("/"), "vehicles"]:
         return None
     match parts[3:]:
-        case [vehicle, "gps"]:
-            return Address("gps", vehicle, None)
-        case [vehicle, "gps", device]:
-            return Address("gps", vehicle, device)
+        case [vehicle, ("gps" | "status") as kind]:
+            return Address(kind, vehicle, None)
+        case [vehicle, ("gps" | "status") as kind, device]:
+            return Address(kind, vehicle, device)
         case [vehicle, "trip"]:
             return Address("trip", vehicle, None)
     return None
@@ -55,6 +58,14 @@ def gps(vehicle: str) -> str:
 
 def ack(vehicle: str, device: str) -> str:
     return f"{ROOT}/vehicles/{vehicle}/ack/{device}"
+
+
+def status(vehicle: str) -> str:
+    return f"{ROOT}/vehicles/{vehicle}/status"
+
+
+def device_status(vehicle: str, device: str) -> str:
+    return f"{ROOT}/vehicles/{vehicle}/status/{device}"
 
 
 def trip(vehicle: str) -> str:

@@ -29,6 +29,7 @@ OWN_RULES: dict[str, tuple[str, ...]] = {
         f"read {ROOT}/vehicles/+/gps/+",
         f"read {ROOT}/vehicles/+/trip",
         f"read {ROOT}/vehicles/+/status",
+        f"read {ROOT}/vehicles/+/status/+",
         "read owntracks/#",
         f"write {ROOT}/vehicles/+/ack/+",
         f"write {ROOT}/vehicles/+/trip/reply",
@@ -40,6 +41,7 @@ OWN_RULES: dict[str, tuple[str, ...]] = {
         f"write {ROOT}/vehicles/+/gps/+",
         f"write {ROOT}/vehicles/+/trip",
         f"write {ROOT}/vehicles/+/status",
+        f"write {ROOT}/vehicles/+/status/+",
         f"read {ROOT}/vehicles/+/ack/+",
         f"read {ROOT}/vehicles/+/trip/reply",
         f"read {ROOT}/vehicles/+/assignment",
@@ -95,7 +97,8 @@ def passwords_file(accounts: Iterable[Account]) -> str:
 
 def acl_file(accounts: Iterable[Account]) -> str:
     """The rules of all devices: each stays in its vehicle's branch and under its own name there; only the position
-    source of a vehicle may write where the vehicle's position is taken from. Raises InputError for an unfit name."""
+    source of a vehicle may write where the vehicle's position and status are taken from. Raises InputError for an unfit
+    name."""
     return _acl((account.username, _device_rules(account)) for account in accounts)
 
 
@@ -136,10 +139,10 @@ def _device_rules(account: Account) -> tuple[str, ...]:
     _check(_VEHICLE, "vehicle", account.vehicle)
     branch, name = f"{ROOT}/vehicles/{account.vehicle}", account.username
     return (
-        *((f"write {branch}/gps",) if account.position_source else ()),
+        *((f"write {branch}/gps", f"write {branch}/status") if account.position_source else ()),
         f"write {branch}/gps/{name}",
         f"write {branch}/trip",
-        f"write {branch}/status",
+        f"write {branch}/status/{name}",
         f"write owntracks/{name}/#",
         f"read {branch}/ack/{name}",
         f"read {branch}/trip/reply",

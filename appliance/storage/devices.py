@@ -119,6 +119,16 @@ def _in_use(db: Database, username: str) -> Row | None:
     )
 
 
+def sources(db: Database) -> dict[int, int]:
+    """Vehicle id -> the id of the device that is its position source, or was the last one that it had."""
+    found = rows(
+        db,
+        "SELECT vehicle_id, device_id FROM position_sources"
+        " WHERE id IN (SELECT max(id) FROM position_sources GROUP BY vehicle_id)",
+    )
+    return {row["vehicle_id"]: row["device_id"] for row in found}
+
+
 def _note_source(tx: Tx, vehicle_id: int, device_id: int, now: datetime) -> None:
     insert(tx, "position_sources", vehicle_id=vehicle_id, device_id=device_id, since=times.text(now))
 

@@ -184,16 +184,23 @@ class Store:
 
         return [fix for _day, fixes in self._each(read, self._between(start, end), whole=True) for fix in fixes]
 
-    def newest(self, now: datetime, days: int = 2) -> dict[int, Fix]:
-        """The newest fix of each vehicle in the last days, by vehicle id."""
-        query = f"SELECT vehicle, max(t), {_COLUMNS} FROM fixes GROUP BY vehicle"
+    def newest(self, sources: Mapping[int, int], until: datetime | None, days: int = 3) -> dict[int, Fix]:
+        """The newest fix of each vehicle's position source, by vehicle id, in the last `days` that have a file.
 
-        def read(conn: sqlite3.Connection, day: date) -> dict[int, Fix]:
-            return {row[0]: from_row(row[2:], day) for row in conn.execute(query)}
-
+        `sources` maps vehicle ids to device ids. Fixes after `until` are left out: they were taken while nobody could
+        know the time. None: the clock cannot be trusted now either, and the newest counts whatever its time.
+        """
+        query = f"SELECT {_COLUMNS} FROM fixes WHERE vehicle = ? AND device = ? AND t <= ? ORDER BY t DESC LIMIT 1"
         found: dict[int, Fix] = {}
-        for _day, fixes in self._each(read, self._between(now - timedelta(days=days), now + timedelta(days=1))):
-            found |= fixes
+
+        def read(conn: sqlite3.Connection, day: date) -> None:
+            last = ms_of_day(day, until) if until else ms_of_day(day, midnight(day + timedelta(days=1)))
+            for vehicle, device in sources.items():
+                if vehicle not in found and (row := conn.execute(query, (vehicle, device, last)).fetchone()):
+                    found[vehicle] = from_row(row, day)
+
+        for _ in self._each(read, [day for day in self.days() if not until or day <= day_of(until)][: -days - 1 : -1]):
+            pass
         return found
 
     def sequences(self) -> dict[tuple[int, int], int]:

@@ -37,7 +37,8 @@ class Broker:
 class Mqtt:
     """Connected when it is made; keeps what comes in."""
 
-    def __init__(self, settings: Settings, name: str, *, device: bool = False) -> None:
+    def __init__(self, settings: Settings, name: str, *, device: bool = False, will: str | None = None) -> None:
+        """`will`: the topic on which the broker says `offline` when the connection drops."""
         self.got: list[Heard] = []
         self.on_heard: Callable[[str, Any], None] = lambda _topic, _body: None
         self._subscribed: list[int] = []
@@ -47,6 +48,8 @@ class Mqtt:
         )
         login = (name, PASSWORD) if device else ("loopback", own_password(settings.paths, "loopback"))
         self._paho.username_pw_set(*login)
+        if will:
+            self._paho.will_set(will, b"offline", qos=1, retain=True)
         self._paho.on_message = self._heard
         self._paho.on_subscribe = lambda *_: self._subscribed.append(1)
         self._paho.connect("127.0.0.1" if device else str(settings.paths.mqtt_socket), settings.mqtt.port)
@@ -67,6 +70,13 @@ class Mqtt:
     def heard(self, part: str) -> list[Any]:
         """The payloads of the topics with this part, in their order."""
         return [body for topic, body, _ in self.got if part in topic]
+
+    def drop(self) -> None:
+        """The connection ends without a goodbye."""
+        self._paho.loop_stop()
+        connection = self._paho.socket()
+        assert connection is not None
+        connection.close()
 
     def close(self) -> None:
         self._paho.disconnect()

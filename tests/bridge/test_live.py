@@ -15,7 +15,8 @@ from appliance.domain.fix import Fix
 from appliance.events import Event, Publisher
 from appliance.sender import Sender
 from mqtt_bridge.live import Live
-from tests.cast import NOON, VAN
+from mqtt_bridge.presence import Presence
+from tests.cast import NOON, VAN, SetClock
 from tests.servers import Redis, wait_for
 
 
@@ -23,13 +24,17 @@ def fix(seconds: float, lat: float = 53.4) -> Fix:
     return Fix(NOON + timedelta(seconds=seconds), lat, -2.9, speed_kmh=30.0, heading_deg=90.0)
 
 
+pytestmark = pytest.mark.usefixtures("set_clock")
+
+
 @pytest.fixture
-def live(depot: Settings) -> Live:
+def live(depot: Settings, set_clock: SetClock) -> Live:
     return live_of(depot)
 
 
 def live_of(depot: Settings, newest: dict[str, Fix] | None = None) -> Live:
-    return Live(Publisher(depot.paths.redis_socket), Sender(depot), newest or {})
+    presence = Presence(depot, {code: [fix] for code, fix in (newest or {}).items()})
+    return Live(Publisher(depot.paths.redis_socket), Sender(depot), presence)
 
 
 @pytest.fixture
@@ -67,7 +72,8 @@ def test_the_newest_fix_is_told_once(live: Live, heard: Any, redis_of_depot: Red
     assert (event.kind, event.key) == ("vehicle", VAN)
     assert event.data == {
         "code": VAN, "at": "2026-01-26T12:00:00.000Z", "lat": 53.4, "lon": -2.9, "speed_kmh": 30.0, "heading_deg": 90.0,
-        "trip_id": None,
+        "trip_id": None, "state": "live", "ignition": None, "standing_since": None,
+        "received_at": event.data["received_at"], "repeated_at": None, "offline_at": None,
     }  # fmt: skip
 
 
@@ -75,7 +81,9 @@ def test_a_late_fix_does_not_move_the_live_marker(live: Live, heard: Any, redis_
     for seconds in (10, 5, 10):
         live.see({VAN: (1, fix(seconds, lat=50 + seconds))})
         live.step(100.0 + seconds)
-    assert [event.data["at"] for event in heard()] == ["2026-01-26T12:00:10.000Z"]
+    told = [(event.data["lat"], event.data["at"]) for event in heard()]
+    assert set(told) == {(60, "2026-01-26T12:00:10.000Z")}
+    assert len(told) == 2  # the first, and that it came again: what tells a stuck tracker
     assert marker(redis_of_depot) == "2026-01-26T12:00:10.000Z"
 
 

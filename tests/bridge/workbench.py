@@ -21,6 +21,7 @@ from mqtt_bridge.directory import Directory
 from mqtt_bridge.inbox import Inbox
 from mqtt_bridge.ingest import Ingest
 from mqtt_bridge.live import Live
+from mqtt_bridge.presence import Presence
 from mqtt_bridge.sequences import Sequences
 from tests.cast import NOON, VAN
 from tests.servers import wait_for
@@ -54,8 +55,9 @@ class Workbench:
             subscriptions=topics.SUBSCRIPTIONS, on_message=self.inbox.put, persistent=True,
         )  # fmt: skip
         self.ingest, self.writer = ingest_of(settings, db)
-        self.live = Live(Publisher(settings.paths.redis_socket), Sender(settings), {})
-        self.bridge = Bridge(settings, db, self.client, self.ingest, self.live)
+        self.presence = Presence(settings, {})
+        self.live = Live(Publisher(settings.paths.redis_socket), Sender(settings), self.presence)
+        self.bridge = Bridge(settings, db, self.client, self.ingest, self.live, Directory(db), self.presence)
 
     def start(self) -> None:
         self.client.start()

@@ -217,7 +217,7 @@ def test_one_damaged_day_is_one_damaged_day(writer: Writer, store: Store, folder
     harm(folder, YESTERDAY)
     assert store.count() == 1
     assert store.sequences() == {(1, 1): 4}
-    assert store.newest(NOON) == {1: Fix(NOON, 53.4, -2.9)}
+    assert store.newest({1: 1}, NOON) == {1: Fix(NOON, 53.4, -2.9)}
     assert store.rejected()[1] == 1
     assert store.changes(YESTERDAY, 0) == []
     assert store.trail(1, 1, NOON, NOON) == [Fix(NOON, 53.4, -2.9)]

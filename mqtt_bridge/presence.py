@@ -1,0 +1,152 @@
+"""What the bridge knows of each vehicle: its newest fix, and the signs by which its state is told.
+
+Instants are kept on the monotonic clock and given out on the wall clock as it is at that moment: a wall clock that is
+set right moves all of them with it, and no vehicle falls silent for it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from appliance import clock
+from appliance.config import Settings
+from appliance.domain import presence
+from appliance.domain.fix import Fix
+from appliance.domain.presence import Signs, Standing, VehicleState
+
+STEPPED_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One vehicle now. `heard` is monotonic: when this process received its newest fix; None where the fix is from
+    before its start."""
+
+    state: VehicleState
+    outage: bool
+    signs: Signs
+    heard: float | None
+
+
+@dataclass(slots=True)
+class _Known:
+    fix: Fix
+    received: float
+    heard: bool
+    standing: Standing | None
+    repeated: float | None = None
+    told: VehicleState | None = None
+
+
+class Presence:
+    """Fed by the ingest thread with `see` and `status`, looked at by the others. Holds no lock for long."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stored: Mapping[str, Sequence[Fix]],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`stored`: the last fixes of each vehicle before the start, in their order; the newest is the last."""
+        self._settings = settings
+        self._limits = settings.limits
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._statuses: dict[str, bytes] = {}
+        self._offline: dict[str, float] = {}
+        self._step = 0.0
+        self._known: dict[str, _Known] = {}
+        now, wall, trusted = monotonic(), clock.now(), clock.trusted(settings)
+        for code, fixes in stored.items():
+            standing = None
+            for fix in fixes:
+                standing = presence.stand(standing, fix, self._limits.silent_s)
+            # How old it is cannot be known without the time: stale, until a fix comes or it has been silent for longer.
+            age_s = (wall - fixes[-1].at).total_seconds() if trusted else self._limits.stale_s
+            self._known[code] = _Known(fixes[-1], now - max(0.0, age_s), False, standing)
+
+    def see(self, newest: Mapping[str, tuple[int, Fix]]) -> set[str]:
+        """Newest fixes by vehicle code; returns the codes of which there is news. A fix that is older than what is
+        known moves nothing back, unless that is dated so far ahead that a trusted clock would have rejected it."""
+        now, news = self._monotonic(), set()
+        with self._lock:
+            for code, (_vehicle, fix) in newest.items():
+                known = self._known.get(code)
+                if known is None or fix.at > known.fix.at or self._is_ahead(known.fix):
+                    standing = presence.stand(known.standing if known else None, fix, self._limits.silent_s)
+                    told = known.told if known else None
+                    self._known[code] = _Known(fix, now, True, standing, told=told)
+                elif fix.at == known.fix.at:
+                    known.repeated = now
+                else:
+                    continue
+                news.add(code)
+        return news
+
+    def status(self, code: str, device: str, said: bytes, *, retained: bool) -> None:
+        """What the position source of a vehicle, or its last will, says: `online`, `offline`, or nothing any more. A
+        retained message that only comes again, on a new connection, is no news."""
+        with self._lock:
+            if retained and self._statuses.get(device) == said:
+                return
+            self._statuses[device] = said
+            if said == b"offline":
+                self._offline[code] = self._monotonic()
+            else:
+                self._offline.pop(code, None)
+
+    def codes(self) -> set[str]:
+        with self._lock:
+            return set(self._known)
+
+    def turned(self) -> set[str]:
+        """The vehicles whose state is another than was last reported; all of them after a step of the wall clock."""
+        step = clock.now().timestamp() - self._monotonic()
+        stepped, self._step = abs(step - self._step) > STEPPED_S, step
+        looks = self.look()
+        with self._lock:
+            return {code for code, look in looks.items() if stepped or self._known[code].told is not look.state}
+
+    def look(self) -> dict[str, Look]:
+        """Every vehicle with a fix, by code."""
+        now, wall, trusted = self._monotonic(), clock.now(), clock.trusted(self._settings)
+        with self._lock:
+            return {code: self._look(code, known, now, wall, trusted) for code, known in self._known.items()}
+
+    def report(self, codes: set[str]) -> dict[str, tuple[Fix, Look]]:
+        """The newest fix of these vehicles and how they are; from now on that is what was last reported."""
+        now, wall, trusted = self._monotonic(), clock.now(), clock.trusted(self._settings)
+        found = {}
+        with self._lock:
+            for code in codes:
+                known = self._known[code]
+                look = self._look(code, known, now, wall, trusted)
+                known.told = look.state
+                found[code] = (known.fix, look)
+        return found
+
+    def _look(self, code: str, known: _Known, now: float, wall: datetime, trusted: bool) -> Look:
+        def at(instant: float | None) -> datetime | None:
+            return None if instant is None else wall - timedelta(seconds=now - instant)
+
+        signs = Signs(
+            fix_at=known.fix.at,
+            received_at=at(known.received),
+            repeated_at=at(known.repeated),
+            offline_at=at(self._offline.get(code)),
+            ignition=known.fix.ignition,
+            speed_kmh=known.fix.speed_kmh,
+            standing_since=known.standing.since if known.standing else None,
+        )
+        state = presence.state_of(signs, wall, self._limits, trusted)
+        outage = presence.is_outage(signs, wall, self._limits, trusted)
+        return Look(state, outage, signs, known.received if known.heard else None)
+
+    def _is_ahead(self, fix: Fix) -> bool:
+        ahead_s = (fix.at - clock.now()).total_seconds()
+        return ahead_s > self._limits.future_s and clock.trusted(self._settings)
