@@ -3,9 +3,9 @@
 Redis is disposable: an event that finds no Redis is dropped, and whoever listens asks for the whole state again
 after a gap. Nothing here waits for longer than a second, raises, or carries patient data: ids, codes and positions.
 
-Kinds (key): `vehicle` (code): newest position; `trip` (trip id): something on the trip changed; `invoice`
-(invoice id): issued or changed; `trip_position` and `trip_status` (trip id): the broadcasts; `assignment`
-(vehicle code): the vehicle's list of trips changed.
+Kinds (key): `vehicle` (code): newest position and state; `alert` (code): an alert was opened, changed or closed;
+`trip` (trip id): something on the trip changed; `invoice` (invoice id): issued or changed; `trip_position` and
+`trip_status` (trip id): the broadcasts; `assignment` (vehicle code): the vehicle's list of trips changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHANNEL = "depot.events"
 VEHICLES_KEY = "depot.vehicles"  # hash: vehicle code -> the data of its newest `vehicle` event
 LIVE_DB = 2
 
-Kind = Literal["vehicle", "trip", "invoice", "trip_position", "trip_status", "assignment"]
+Kind = Literal["vehicle", "alert", "trip", "invoice", "trip_position", "trip_status", "assignment"]
 
 _log = log.get(__name__)
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import time
+from contextlib import suppress
+from datetime import timedelta
 
 from sqlite_utils import Database
 
 from appliance import clock, completion
 from appliance.config import Settings
 from appliance.domain.fix import Fix
+from appliance.domain.presence import MOVING_KMH
 from appliance.events import Publisher
 from appliance.notify import notify
 from appliance.sender import Sender
 from appliance.servers.mosquitto import own_password
-from appliance.storage import trips, vehicles
+from appliance.storage import devices, trips, vehicles
 from appliance.storage.db import open_depot
 from appliance.storage.gps import Store, Writer
 from mqtt_bridge import topics
+from mqtt_bridge.alerts import Alerts
 from mqtt_bridge.assignments import Assignments
 from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.client import Client
@@ -25,6 +30,7 @@ from mqtt_bridge.directory import Directory
 from mqtt_bridge.inbox import Inbox
 from mqtt_bridge.ingest import Ingest
 from mqtt_bridge.live import Live
+from mqtt_bridge.presence import Presence
 from mqtt_bridge.relay import Relay
 from mqtt_bridge.sequences import Sequences
 
@@ -50,9 +56,12 @@ def main(settings: Settings) -> int:
     )
     limits = completion.limits(settings)
     writer = Writer(paths.gps_dir, late_s=min(10.0, settings.billing.settle_s / 2))
-    ingest = Ingest(settings, limits, writer, Directory(db), Sequences(fixes.sequences()))
-    live = Live(Publisher(paths.redis_socket), Sender(settings), _newest(db, fixes))
-    bridge = Bridge(settings, db, client, ingest, live)
+    directory = Directory(db)
+    ingest = Ingest(settings, limits, writer, directory, Sequences(fixes.sequences()))
+    presence = Presence(settings, stored(db, fixes, settings))
+    live = Live(Publisher(paths.redis_socket), Sender(settings), presence)
+    bridge = Bridge(settings, db, client, ingest, live, directory, presence)
+    alerts = Alerts(db, settings, live.say)
     assignments = Assignments(db, lambda topic, payload: client.publish(topic, payload, retain=True))
     due = _Due()
     relay = Relay(paths.redis_socket, lambda topic, payload: client.publish(topic, payload, qos=0), due.assignments)
@@ -69,6 +78,10 @@ def main(settings: Settings) -> int:
                 bridge.handle(messages)
             if due.housekeeping():
                 live.running(_running(db))
+                if client.connected:
+                    alerts.step(presence.look())
+                else:
+                    alerts.pause()
             if client.connected and due.retained():
                 if due.reconnected():
                     assignments.forget()
@@ -139,7 +152,23 @@ def _running(db: Database) -> dict[str, list[int]]:
     return found
 
 
-def _newest(db: Database, fixes: Store) -> dict[str, Fix]:
-    """Where the vehicles were last, so that the map is right from the start."""
-    codes = {vehicle["id"]: vehicle["code"] for vehicle in vehicles.every(db)}
-    return {codes[id]: fix for id, fix in fixes.newest(clock.now()).items() if id in codes}
+def stored(db: Database, fixes: Store, settings: Settings) -> dict[str, list[Fix]]:
+    """Where the vehicles were last, and whether they stood there, so that the map is right from the start. By code, the
+    fixes of the position source in their order."""
+    now, sources = clock.now(), devices.sources(db)
+    until = now + timedelta(seconds=settings.limits.future_s) if clock.trusted(settings) else None
+    newest = fixes.newest(sources, until)
+    # It matters only of a vehicle that reports and does not move, and for about as long as it takes to be parked.
+    reports_since = now - timedelta(seconds=settings.limits.silent_s)
+    stood = timedelta(seconds=settings.limits.parked_s + settings.limits.stale_s)
+    found = {}
+    for vehicle in vehicles.every(db):
+        if (fix := newest.get(vehicle["id"])) is None:
+            continue
+        found[vehicle["code"]] = [fix]
+        if fix.at >= reports_since and (fix.speed_kmh or 0.0) <= MOVING_KMH:
+            # A damaged day is left out here as well.
+            with suppress(sqlite3.DatabaseError):
+                trail = fixes.trail(vehicle["id"], sources[vehicle["id"]], fix.at - stood, fix.at)
+                found[vehicle["code"]] = trail or [fix]
+    return found

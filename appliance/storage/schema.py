@@ -107,6 +107,24 @@ CREATE TABLE trip_events (
 ) STRICT;
 CREATE INDEX trip_events_trip ON trip_events (trip_id, id);
 
+-- Who drives what, and when: besides a trip under way what makes a vehicle's outage worth an alert.
+CREATE TABLE shifts (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, vehicle_id INTEGER NOT NULL REFERENCES vehicles (id),
+  driver_id INTEGER NOT NULL REFERENCES drivers (id), starts_at TEXT NOT NULL, ends_at TEXT NOT NULL,
+  created_by TEXT NOT NULL, created_at TEXT NOT NULL, CHECK (starts_at <= ends_at)
+) STRICT;
+CREATE INDEX shifts_vehicle ON shifts (vehicle_id, ends_at);
+
+-- An outage of a vehicle at work, from when the dispatchers were told until it is well again.
+CREATE TABLE alerts (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, vehicle_id INTEGER NOT NULL REFERENCES vehicles (id),
+  state TEXT NOT NULL CHECK (state IN ('silent', 'stuck', 'offline')),
+  since TEXT NOT NULL, opened_at TEXT NOT NULL, closed_at TEXT,
+  off_duty_at TEXT,                      -- set while neither a trip nor a shift makes it matter
+  trip_id INTEGER REFERENCES trips (id), driver_id INTEGER REFERENCES drivers (id)
+) STRICT;
+CREATE UNIQUE INDEX alerts_open ON alerts (vehicle_id) WHERE closed_at IS NULL;
+
 CREATE TABLE invoices (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, number TEXT NOT NULL UNIQUE,
   trip_id INTEGER NOT NULL REFERENCES trips (id), payer_id INTEGER NOT NULL REFERENCES payers (id),
