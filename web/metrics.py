@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -19,12 +20,15 @@ from prometheus_client.registry import Collector
 
 from appliance import __version__, disk
 from appliance.counters import BUCKETS_S, Counted, Counters
+from appliance.domain.presence import VehicleState
 from appliance.errors import DepotError
 from appliance.jobs import QUEUES
 from appliance.queues import Queues
+from appliance.storage import alerts as alert_rows
 from appliance.storage import board, queues, times
 from appliance.storage.jobs import STATES
 from web.api.system import roles
+from web.api.vehicles import fleet
 from web.parts import Given, Parts
 
 
@@ -65,6 +69,7 @@ class BoxCollector(Collector):
         try:
             with self._parts.db() as db:
                 counts, backlog, pauses = board.job_counts(db), queues.backlog(db, now), queues.pauses(db)
+                states, alerts = Counter(vehicle.state for vehicle in fleet(db, self._parts)), alert_rows.shown(db)
         except (sqlite3.Error, DepotError):
             yield _gauge("depotbox_database_up", "1 while the database answers", {}, 0)
             return
@@ -82,7 +87,11 @@ class BoxCollector(Collector):
             waiting.add_metric([queue], found.get("waiting", 0))
             oldest.add_metric([queue], _age_s(found.get("oldest_due_at"), now))
             paused.add_metric([queue], float(queue in pauses))
-        yield from (jobs, waiting, oldest, paused)
+        vehicles = GaugeMetricFamily("depot_vehicles", "Vehicles in service, by state", labels=["state"])
+        for vehicle_state in VehicleState:
+            vehicles.add_metric([vehicle_state], states[vehicle_state])
+        yield _gauge("depot_alerts_open", "Outages of vehicles that are at work now", {}, len(alerts))
+        yield from (jobs, waiting, oldest, paused, vehicles)
 
     def _of_redis(self) -> Iterator[Metric]:
         socket = self._parts.settings.paths.redis_socket

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from litestar.response import Template
 
 from appliance import __version__, disk
 from appliance.domain.invoice import money
+from appliance.domain.presence import VehicleState
 from appliance.storage import board
 from appliance.storage.times import parse
 from web import cards
+from web.api.answers import Alert
 from web.api.system import roles
 from web.api.trips import unknown
-from web.api.vehicles import fleet
+from web.api.vehicles import fleet, shown_alerts
 from web.assets import Assets
 from web.parts import Given, Parts
 
@@ -32,9 +35,9 @@ AROUND = timedelta(hours=12)
 class Strip:
     """The numbers of the top strip."""
 
-    live: int
-    stale: int
-    silent: int
+    vehicles: dict[str, int]
+    """How many there are in each state; those that never had a position count as silent."""
+    alerts: list[Alert]
     waiting: int
     failed: int
     invoices: int
@@ -125,13 +128,17 @@ def span(now: datetime, parts: Parts) -> tuple[datetime, datetime]:
 def _strip(parts: Parts) -> Strip:
     local = parts.now().astimezone(parts.settings.zone)
     with parts.db() as db:
-        states = [vehicle.state for vehicle in fleet(db, parts)]
+        states = Counter(vehicle.state for vehicle in fleet(db, parts))
+        alerts = shown_alerts(db, parts)
         jobs = board.job_counts(db)
         count, cents = board.invoices_on(db, local.date().isoformat())
     return Strip(
-        live=states.count("live"),
-        stale=states.count("stale"),
-        silent=states.count("silent") + states.count("never"),
+        vehicles={
+            state.value: states[state] + (states[VehicleState.never] if state is VehicleState.silent else 0)
+            for state in VehicleState
+            if state is not VehicleState.never
+        },
+        alerts=alerts,
         waiting=jobs.get("pending", 0) + jobs.get("running", 0) + jobs.get("waiting", 0),
         failed=jobs.get("failed", 0),
         invoices=count,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 import redis
@@ -14,33 +14,43 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from appliance import events
-from appliance.config import Limits
+from appliance.domain.presence import Signs
 from appliance.storage.gps import Store
 
 KEEP_STORED_S = 5.0
 TIMEOUT_S = 1.0
 
-VehicleState = Literal["live", "stale", "silent", "never"]
-
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """A vehicle's newest position: WGS 84 degrees, km/h, degrees clockwise from north; null where not reported."""
+    """A vehicle's newest position: WGS 84 degrees, km/h, degrees clockwise from north; null where not reported.
+
+    `received_at`: when the box got it first, `repeated_at`: when it last came again. `offline_at`: when the device was
+    said to be offline. `standing_since`: the fix time from which on it has stood on one spot.
+    """
 
     at: datetime
     lat: float
     lon: float
     speed_kmh: float | None = None
     heading_deg: float | None = None
+    received_at: datetime | None = None
+    repeated_at: datetime | None = None
+    offline_at: datetime | None = None
+    ignition: bool | None = None
+    standing_since: datetime | None = None
 
-
-def state_of(position: Position | None, now: datetime, limits: Limits) -> VehicleState:
-    """By the age of the newest fix: `live` below `limits.stale_s`, then `stale`, from `limits.silent_s` on `silent`."""
-    if position is None:
-        return "never"
-    age_s = (now - position.at).total_seconds()
-    if age_s >= limits.silent_s:
-        return "silent"
-    return "stale" if age_s >= limits.stale_s else "live"
+    @property
+    def signs(self) -> Signs:
+        """What the state follows from."""
+        return Signs(
+            fix_at=self.at,
+            received_at=self.received_at,
+            repeated_at=self.repeated_at,
+            offline_at=self.offline_at,
+            ignition=self.ignition,
+            speed_kmh=self.speed_kmh,
+            standing_since=self.standing_since,
+        )
 
 
 class Positions:
@@ -55,9 +65,12 @@ class Positions:
         self._stored: dict[str, Position] = {}
         self._stored_at: float | None = None
 
-    def newest(self, ids: dict[int, str], now: datetime) -> dict[str, Position]:
-        """The newest position of each vehicle, by code. `ids` maps vehicle ids to codes."""
-        return self._live() or self._from_store(ids, now)
+    def newest(
+        self, codes: Mapping[int, str], sources: Mapping[int, int], until: datetime | None
+    ) -> dict[str, Position]:
+        """The newest position of each vehicle, by code. `codes` maps vehicle ids to codes, `sources` to their position
+        sources; `until`: as in `Store.newest`."""
+        return self._live() or self._from_store(codes, sources, until)
 
     def redis_answers(self) -> bool:
         try:
@@ -85,16 +98,23 @@ class Positions:
                 continue  # written by another version; the next fix of that vehicle replaces it
         return live
 
-    def _from_store(self, ids: dict[int, str], now: datetime) -> dict[str, Position]:
-        """Asked rarely, because it goes through whole days of fixes."""
+    def _from_store(
+        self, codes: Mapping[int, str], sources: Mapping[int, int], until: datetime | None
+    ) -> dict[str, Position]:
+        """Asked rarely, because it opens files of whole days."""
         with self._lock:
             if self._stored_at is None or time.monotonic() - self._stored_at > KEEP_STORED_S:
                 self._stored = {
-                    ids[vehicle]: Position(
-                        at=fix.at, lat=fix.lat, lon=fix.lon, speed_kmh=fix.speed_kmh, heading_deg=fix.heading_deg
+                    codes[vehicle]: Position(
+                        at=fix.at,
+                        lat=fix.lat,
+                        lon=fix.lon,
+                        speed_kmh=fix.speed_kmh,
+                        heading_deg=fix.heading_deg,
+                        ignition=fix.ignition,
                     )
-                    for vehicle, fix in self._store.newest(now).items()
-                    if vehicle in ids
+                    for vehicle, fix in self._store.newest(sources, until).items()
+                    if vehicle in codes
                 }
                 self._stored_at = time.monotonic()
             return self._stored

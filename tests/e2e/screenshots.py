@@ -29,7 +29,7 @@ def main() -> None:
         world.empty(folder / "empty")
         with chromium() as browser:
             with running_redis(made.settings.paths), running_web(folder / "day", folder / "day.log") as web:
-                Publisher(made.settings.paths.redis_socket).publish(*made.live)
+                Publisher(made.settings.paths.redis_socket).publish(*made.live, *world.troubled(made))
                 _day(browser, web.url, made)
             with (
                 running_redis(world.settings_for(folder / "empty").paths),
@@ -51,6 +51,9 @@ def _day(browser: Browser, url: str, made: world.World) -> None:
                 page.click("#tab-map")
                 _map_ready(page)
                 _save(page, f"map-{size}-{scheme}")
+            page.click("#alerts-button")
+            _save(page, f"alerts-{size}-{scheme}")
+            page.keyboard.press("Escape")
             page.locator(".van-marker").nth(1).click()
             page.wait_for_timeout(1500)
             _save(page, f"selected-{size}-{scheme}")

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Request
 
+from appliance.events import Event as LiveEvent
 from appliance.events import Publisher
 from tests.e2e.browser import chromium
 from tests.web import world
@@ -141,6 +142,35 @@ def test_a_marker_moves_to_where_its_vehicle_is(box: Box) -> None:
     )
 
 
+def test_a_state_is_on_the_marker_and_in_the_strip_as_soon_as_it_is_told(box: Box) -> None:
+    """In words and by a sign, not by colour alone."""
+    page = box.with_map()
+    now = datetime.now(UTC)
+    box.publisher.publish(world.vehicle_event("V3", now, 53.41, -2.93, state="stuck"))
+    wait_for(lambda: marker(page, "V3").locator(".label").text_content() == "V3 · stuck", "the marker says so")
+    assert marker(page, "V3").locator("use").get_attribute("href") == "#i-stuck"
+    wait_for(lambda: page.locator("#count-stuck").is_visible(), "the strip counts it")
+    assert page.locator("#count-stuck").text_content() == "1"
+
+
+def test_whom_to_call_can_be_had_by_keyboard_and_stays_open_while_the_strip_is_renewed(box: Box) -> None:
+    page = box.open()
+    box.publisher.publish(*world.troubled(box.made), LiveEvent("alert", "V5", {"code": "V5", "state": "offline"}))
+    wait_for(lambda: page.locator("#announce").text_content() == "Vehicle V5 is offline", "it is announced")
+    wait_for(lambda: page.locator("#alerts-button").count(), "the strip has it")
+    page.focus("#alerts-button")
+    page.keyboard.press("Enter")
+    call = page.locator("#alerts a.call")
+    assert call.is_visible()
+    assert call.get_attribute("href") == "tel:+441514960150"
+    with page.expect_response("**/strip"):
+        page.evaluate("htmx.trigger(document.body, 'depot:refresh')")
+    wait_for(lambda: page.locator("#strip.htmx-request, #strip.htmx-settling").count() == 0, "it is put in")
+    assert call.is_visible()
+    page.keyboard.press("Escape")
+    assert not call.is_visible()
+
+
 def test_a_vehicle_that_was_never_seen_before_comes_into_view(box: Box) -> None:
     page = box.with_map()
     assert marker(page, "V8").count() == 0
@@ -254,4 +284,5 @@ def test_the_page_says_when_the_box_is_gone(box: Box) -> None:
     page.context.set_offline(True)
     box.web.stop()
     wait_for(lambda: page.locator("#link-state").is_visible(), "the page says so", 10)
+    page.close()  # it goes on trying
     box.complaints.clear()  # the failed requests

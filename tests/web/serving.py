@@ -53,6 +53,11 @@ class Redis:
             return bool(client.ping())
         return False
 
+    def queued(self, queue: str) -> int:
+        """How many messages wait in a queue of the box."""
+        with redis.Redis(unix_socket_path=str(self._socket)) as client:
+            return int(client.llen(queue))
+
     def kill(self) -> None:
         """`kill -9`: no goodbye to anybody."""
         assert self._process is not None

@@ -50,7 +50,7 @@ def test_an_event_moves_the_card(client: Client, depot: world.World) -> None:
 def test_the_strip_counts_vehicles_work_and_invoices(client: Client) -> None:
     strip = re.sub(r"<[^>]+>", " ", client.get("/strip").text)
     words = " ".join(strip.split())
-    assert "5 live 1 stale 2 silent" in words
+    assert "5 live 1 stale 2 silent 0 stuck 0 parked 0 offline" in words
     assert "4 invoices today" in words
     assert "in work" in words
 

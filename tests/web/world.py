@@ -11,13 +11,14 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from appliance import billing, config, dispatch
+from appliance import alerts, billing, config, dispatch
 from appliance.config import Settings
 from appliance.domain.fare import Rate
 from appliance.domain.fix import Fix
+from appliance.domain.presence import VehicleState
 from appliance.domain.trip import Event, LevelOfService
 from appliance.events import Event as LiveEvent
-from appliance.storage import devices, gps, payers, people, times, vehicles
+from appliance.storage import devices, gps, payers, people, shifts, times, vehicles
 from appliance.storage.db import Tx, open_depot, write_tx
 from appliance.storage.migrations import migrate
 
@@ -128,7 +129,7 @@ def _trips(tx: Tx, settings: Settings, now: datetime) -> dict[str, int]:
                 appointment_at=pickup + timedelta(minutes=45) if number % 3 == 0 else None,
             ),
             now=now - timedelta(hours=6), who="test",
-        )  # fmt: skip
+        ).id  # fmt: skip
         made[ref] = trip_id
         _drive(tx, settings, trip_id, number, pickup, now, chance)
     return made
@@ -196,8 +197,26 @@ def _fixes(writer: gps.Writer, fleet: dict[str, int], sources: dict[str, int], n
     return live
 
 
-def vehicle_event(code: str, at: datetime, lat: float, lon: float, heading_deg: float = 0.0) -> LiveEvent:
-    """A `vehicle` event as the bridge publishes it."""
+def troubled(made: World) -> list[LiveEvent]:
+    """Then V3 is parked, V4 stuck, V5 offline, and the dispatchers were told of V5, which is on a trip. Returns the
+    `vehicle` events that say so."""
+    db = open_depot(made.settings.paths.depot_db)
+    with write_tx(db) as tx:
+        tx.conn.execute("UPDATE drivers SET phone = '+44 151 496 01' || substr(code, 2) || '0'")
+        duty = shifts.at_work(tx, made.now)["V5"]
+        alerts.open_alert(tx, duty, VehicleState.offline, made.now - timedelta(minutes=7), made.settings, made.now)
+    db.conn.close()
+    now, ago = made.now, lambda minutes: times.text(made.now - timedelta(minutes=minutes))
+    return [
+        vehicle_event("V3", now, 53.412, -2.975, state="parked", standing_since=ago(20)),
+        vehicle_event("V4", now - timedelta(minutes=9), 53.430, -2.930, state="stuck", received_at=ago(9),
+                      repeated_at=ago(0)),
+        vehicle_event("V5", now - timedelta(minutes=7), 53.445, -2.905, state="offline", offline_at=ago(7)),
+    ]  # fmt: skip
+
+
+def vehicle_event(code: str, at: datetime, lat: float, lon: float, heading_deg: float = 0.0, **signs: str) -> LiveEvent:
+    """A `vehicle` event as the bridge publishes it, with its state and what that follows from."""
     data = {
         "code": code,
         "at": times.text(at),
@@ -206,6 +225,8 @@ def vehicle_event(code: str, at: datetime, lat: float, lon: float, heading_deg: 
         "speed_kmh": 34.0,
         "heading_deg": heading_deg,
         "trip_id": None,
+        "state": "live",
+        **signs,
     }
     return LiveEvent("vehicle", code, data)
 

@@ -9,9 +9,10 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from appliance.domain.presence import VehicleState
 from appliance.domain.trip import LevelOfService, State
 from appliance.storage.db import Row
-from web.positions import Position, VehicleState
+from web.positions import Position
 
 Item = TypeVar("Item")
 
@@ -42,6 +43,24 @@ class Vehicle(Struct, frozen=True, kw_only=True):
     trip: RunningTrip | None
     driver: str | None
     driver_name: str | None
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    """An outage of a vehicle at work: `text` says what is wrong, `driver_*` who is to be called. `since` is when the
+    vehicle was last well; `closed_at` when it was well again."""
+
+    id: int
+    vehicle: str
+    state: VehicleState
+    text: str
+    since: datetime
+    opened_at: datetime
+    closed_at: datetime | None
+    trip_id: int | None
+    trip_ref: str | None
+    driver: str | None
+    driver_name: str | None
+    driver_phone: str | None
 
 
 class Driver(Struct, frozen=True, kw_only=True):

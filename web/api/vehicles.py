@@ -9,23 +9,29 @@ from litestar import Response, get
 from litestar.params import FromPath, QueryParameter
 from sqlite_utils import Database
 
+from appliance import alerts, clock
+from appliance.domain.presence import state_of
 from appliance.errors import InputError, NotFound
-from appliance.storage import board
+from appliance.storage import alerts as alert_rows
+from appliance.storage import board, devices
+from appliance.storage.db import Row
 from web.api import trail
-from web.api.answers import Driver, Page, RunningTrip, Trail, Vehicle, levels, make
+from web.api.answers import Alert, Driver, Page, RunningTrip, Trail, Vehicle, levels, make
+from web.api.trips import Limit, Offset
 from web.parts import Given, Parts
-from web.positions import state_of
 
 DEFAULT_TRAIL = timedelta(hours=1)
 
+OnlyOpen = Annotated[bool, QueryParameter(name="open", description="false: the closed ones too")]
 When = Annotated[datetime | None, QueryParameter(description="RFC 3339 with a zone, such as 2026-01-26T15:57:02Z")]
 
 
 def fleet(db: Database, parts: Parts) -> list[Vehicle]:
-    """The vehicles in service with their state by the newest fix."""
-    now = parts.now()
+    """The vehicles in service with their newest position and state."""
+    now, limits, trusted = parts.now(), parts.settings.limits, clock.trusted(parts.settings)
     found = board.vehicles(db)
-    newest = parts.positions.newest({row["id"]: row["code"] for row in found}, now)
+    until = now + timedelta(seconds=limits.future_s) if trusted else None
+    newest = parts.positions.newest({row["id"]: row["code"] for row in found}, devices.sources(db), until)
     vehicles = []
     for row in found:
         position = newest.get(row["code"])
@@ -34,7 +40,7 @@ def fleet(db: Database, parts: Parts) -> list[Vehicle]:
                 Vehicle,
                 row,
                 levels=levels(row["levels"]),
-                state=state_of(position, now, parts.settings.limits),
+                state=state_of(position.signs if position else None, now, limits, trusted),
                 position=position,
                 trip=RunningTrip(
                     id=row["trip_id"], ref=row["trip_ref"], state=row["trip_state"], on_board=bool(row["on_board_at"])
@@ -74,6 +80,23 @@ def vehicle_trail(
     return Response(found, media_type=trail.GEO_JSON)
 
 
+def shown_alerts(db: Database, parts: Parts) -> list[Alert]:
+    """The outages that need somebody now, the oldest first."""
+    return [_alert(row, parts) for row in alert_rows.shown(db)]
+
+
+@get("/alerts", sync_to_thread=True, summary="Outages of vehicles at work, newest first")
+def list_alerts(parts: Given, only_open: OnlyOpen = True, limit: Limit = 100, offset: Offset = 0) -> Page[Alert]:
+    """By default those that need somebody now: open, with the vehicle on a trip or a shift."""
+    with parts.db() as db:
+        found, total = alert_rows.page(db, only_open, limit, offset)
+    return Page([_alert(row, parts) for row in found], total)
+
+
+def _alert(row: Row, parts: Parts) -> Alert:
+    return make(Alert, row, text=alerts.told(row, parts.settings, parts.now()))
+
+
 @get("/drivers", sync_to_thread=True, summary="Drivers in service and what they drive now")
 def list_drivers(parts: Given) -> Page[Driver]:
     with parts.db() as db:
@@ -90,4 +113,4 @@ def check_span(start: datetime, end: datetime) -> None:
         raise InputError("expected an end that is not before the start", subject="start, end")
 
 
-HANDLERS = [list_vehicles, vehicle_trail, list_drivers]
+HANDLERS = [list_vehicles, vehicle_trail, list_alerts, list_drivers]

@@ -6,10 +6,12 @@ import * as selection from "./selection.js";
 import * as times from "./times.js";
 
 const REFRESH_MS = 1000;
+const ASK_MS = 15_000;
 const narrow = matchMedia("(max-width: 48rem)");
 const main = document.getElementById("main");
 const mapElement = document.getElementById("map");
 let mapModule = null;
+let linked = false;
 
 const refresh = throttled(() => {
   htmx.trigger(document.body, "depot:refresh");
@@ -18,9 +20,14 @@ const refresh = throttled(() => {
 
 listen({
   vehicle: fleet.moved,
+  alert({ code, state }) {
+    if (state) document.getElementById("announce").textContent = `Vehicle ${code} is ${state}`;
+    refresh();
+  },
   changed: refresh,
   resync: refresh,
   link(up) {
+    linked = up;
     const state = document.getElementById("link-state");
     if (state) state.hidden = up;
   },
@@ -31,6 +38,9 @@ setInterval(() => {
   times.tick();
   fleet.tick();
 }, 1000);
+
+// The live connection tells each change of a state; this is for the time in which nobody is there to tell it.
+setInterval(() => linked && !document.hidden && fleet.load(), ASK_MS);
 
 /** The map library is large: it is loaded when the map is first to be seen. */
 function showMap() {
@@ -54,7 +64,7 @@ document.getElementById("strip").addEventListener("click", (event) => {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
-  if (help.open) return;
+  if (help.open || document.querySelector(":popover-open")) return;
   if (event.key === "?") help.showModal();
   else if (event.key === "Escape") selection.clear();
   else if (event.key === "b" && board) focusOn("board", "#board .choose");

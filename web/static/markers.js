@@ -6,7 +6,8 @@ import * as selection from "./selection.js";
 const LONGEST_GLIDE_MS = 2000;
 const JUMP_DEG = 0.02; // about 2 km: a gap in the data, not a drive to be shown
 const still = matchMedia("(prefers-reduced-motion: reduce)");
-const WORDS = { stale: " · stale", silent: " · silent" };
+const QUIET = ["live", "parked"]; // the sign is enough; the others are named as well
+const STILL = ["parked", "silent", "stuck", "offline"]; // a heading would say that it drives
 
 /** Keeps one marker a vehicle. `onPick(code)` is called when somebody clicks one. */
 export class Markers {
@@ -30,14 +31,14 @@ export class Markers {
     }
     if (!vehicle.position) return;
     const entry = this.byCode.get(vehicle.code) ?? this.make(vehicle);
-    const state = fleet.stateOf(vehicle);
+    const { state } = vehicle;
     const { element } = entry;
     element.dataset.state = state;
     element.dataset.busy = vehicle.trip ? "yes" : "no";
-    const heading = vehicle.position.heading_deg;
-    entry.sign.setAttribute("href", heading === null || state === "silent" ? `#i-${state}` : "#i-heading");
-    entry.icon.style.transform = heading === null || state === "silent" ? "" : `rotate(${heading}deg)`;
-    entry.label.textContent = vehicle.code + (WORDS[state] ?? "");
+    const heading = STILL.includes(state) ? null : vehicle.position.heading_deg;
+    entry.sign.setAttribute("href", heading === null ? `#i-${state}` : "#i-heading");
+    entry.icon.style.transform = heading === null ? "" : `rotate(${heading}deg)`;
+    entry.label.textContent = vehicle.code + (QUIET.includes(state) ? "" : ` · ${state}`);
     element.setAttribute("aria-label", `Vehicle ${vehicle.code}, ${state}${vehicle.trip ? ", on a trip" : ""}`);
     this.glide(entry, [vehicle.position.lon, vehicle.position.lat]);
   }

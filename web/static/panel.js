@@ -4,7 +4,10 @@ import * as fleet from "./fleet.js";
 import * as selection from "./selection.js";
 import { ago, exact } from "./times.js";
 
-const WORDS = { live: "Live", stale: "Stale", silent: "Silent", never: "No position yet" };
+const WORDS = {
+  live: "Live", parked: "Parked", stale: "Stale", silent: "Silent", stuck: "Stuck: the same position again and again",
+  offline: "Offline: its tracker lost the connection", never: "No position yet",
+};
 const panel = document.getElementById("vehicle-panel");
 
 export function start() {
@@ -24,7 +27,7 @@ function show({ vehicle: code }) {
   const vehicle = code && fleet.find(code);
   panel.hidden = !vehicle;
   if (!vehicle) return;
-  const state = fleet.stateOf(vehicle);
+  const { state } = vehicle;
   document.getElementById("panel-title").textContent = vehicle.name && vehicle.name !== code ? `${code}, ${vehicle.name}` : code;
   const word = document.getElementById("panel-state");
   word.textContent = WORDS[state];
