@@ -8,7 +8,7 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --all
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock screenshots chaos-replay chaos-jobs chaos-ingest bench-start bench-tasks clean
+.PHONY: help setup run test check lock screenshots chaos-replay chaos-jobs chaos-ingest bench-start bench-tasks bench-history clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ chaos-ingest: ## 200 fixes a second while bridge, broker, Redis and web are kill
 bench-tasks: ## durable jobs against plain Celery tasks, and broadcasts beside a backlog
 	@$(SETUP)
 	@exec $(BIN)/python -m tests.bench.tasks
+
+bench-history: ## a day of 7.2 million fixes: size, reading, checking, deleting; takes 10 GB of temporary space
+	@$(SETUP)
+	@exec $(BIN)/python -m tests.bench.history
 
 chaos-replay: ## replay a recorded day while parts of the box are killed
 	@$(SETUP) --with-browser

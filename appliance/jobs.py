@@ -20,6 +20,7 @@ TASKS: dict[str, Queue] = {
     "trips.tasks.broadcast_trip_status": "high_priority",
     "trips.tasks.process_trip_completion": "normal",
     "trips.tasks.check_trip_timeouts": "normal",
+    "trips.tasks.check_gps_days": "low_priority",
     "trips.tasks.cleanup_old_gps_data": "low_priority",
     "billing.tasks.generate_invoice": "normal",
     "billing.tasks.send_invoice_email": "low_priority",

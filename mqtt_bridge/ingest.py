@@ -10,6 +10,7 @@ from appliance.config import Settings
 from appliance.domain.fix import Fix, Limits, Rejection, check
 from appliance.payloads.elements import decode
 from appliance.storage.gps import Arrival, Batch, Refused, Writer
+from appliance.storage.gps_rows import newer
 from mqtt_bridge.client import Message
 from mqtt_bridge.directory import Directory, Publisher
 from mqtt_bridge.sequences import Key, Sequences
@@ -97,7 +98,7 @@ class Ingest:
         known = self._group.newest.get(publisher.code)
         if not publisher.source:
             return
-        if known is None or fix.at > known[1].at:
+        if known is None or newer(fix, known[1]):
             self._group.newest[publisher.code] = (publisher.vehicle, fix)
 
     def _refuse(self, vehicle: str, device: int | None, rejection: Rejection, raw: bytes, received: datetime) -> None:

@@ -57,7 +57,8 @@ class Live:
         self._thread.join(3.0)
 
     def see(self, newest: Mapping[str, tuple[int, Fix]]) -> None:
-        """Newest fixes by vehicle code. One that is older than what is known moves nothing back."""
+        """Newest fixes by vehicle code. One that is older than what is known moves nothing back; of two at one instant
+        the one that is stored wins, so that the order in which they came makes no difference."""
         news = self._presence.see(newest)
         with self._changed:
             self._dirty |= news

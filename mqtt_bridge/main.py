@@ -18,7 +18,7 @@ from appliance.events import Publisher
 from appliance.notify import notify
 from appliance.sender import Sender
 from appliance.servers.mosquitto import own_password
-from appliance.storage import devices, trips, vehicles
+from appliance.storage import devices, gps_checks, gps_rows, trips, vehicles
 from appliance.storage.db import open_depot
 from appliance.storage.gps import Store, Writer
 from mqtt_bridge import topics
@@ -43,6 +43,7 @@ def main(settings: Settings) -> int:
     """Runs until SIGTERM, or until the storage fails: then it ends, so that nothing is acknowledged on a guess."""
     paths = settings.paths
     db = open_depot(paths.depot_db)
+    gps_checks.at_start(paths.gps_dir, gps_rows.day_of(clock.now()))
     fixes = Store(paths.gps_dir)
     inbox = Inbox()
     client = Client(

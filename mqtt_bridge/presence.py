@@ -17,6 +17,7 @@ from appliance.config import Settings
 from appliance.domain import presence
 from appliance.domain.fix import Fix
 from appliance.domain.presence import Signs, Standing, VehicleState
+from appliance.storage.gps_rows import newer
 
 STEPPED_S = 2.0
 
@@ -72,7 +73,8 @@ class Presence:
 
     def see(self, newest: Mapping[str, tuple[int, Fix]]) -> set[str]:
         """Newest fixes by vehicle code; returns the codes of which there is news. A fix that is older than what is
-        known moves nothing back, unless that is dated so far ahead that a trusted clock would have rejected it."""
+        known moves nothing back, unless that is dated so far ahead that a trusted clock would have rejected it. Of two
+        at one instant the one that is stored counts."""
         now, news = self._monotonic(), set()
         with self._lock:
             for code, (_vehicle, fix) in newest.items():
@@ -83,6 +85,8 @@ class Presence:
                     self._known[code] = _Known(fix, now, True, standing, told=told)
                 elif fix.at == known.fix.at:
                     known.repeated = now
+                    if newer(fix, known.fix):
+                        known.fix = fix
                 else:
                     continue
                 news.add(code)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from appliance import clock, completion, jobs, log
 from appliance.events import Event
-from appliance.storage import times, trips, users, watermarks
+from appliance.storage import gps_checks, gps_rows, times, trips, users, watermarks
 from appliance.storage.db import write_tx
 from tasks.box import box
 from tasks.celery import app
@@ -73,6 +73,12 @@ def check_trip_timeouts() -> int:
                 )
         step.result = len(late)
     return len(late)
+
+
+@app.task(base=Durable, name="trips.tasks.check_gps_days")
+def check_gps_days() -> int:
+    """Goes through the day files of fixes before today, and returns how many were newly found damaged."""
+    return len(gps_checks.at_night(box().settings.paths.gps_dir, gps_rows.day_of(clock.now())))
 
 
 @app.task(base=Durable, name="trips.tasks.cleanup_old_gps_data")

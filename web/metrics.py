@@ -52,6 +52,8 @@ class BoxCollector(Collector):
         room = disk.room(self._parts.settings.paths.data_dir)
         yield _gauge("depotbox_disk_bytes", "Size of the disk of the data folder", {}, room.total)
         yield _gauge("depotbox_disk_free_bytes", "Room on the disk of the data folder", {}, room.free)
+        damaged = len(self._parts.store.damaged_days())
+        yield _gauge("depotbox_gps_damaged_days", "Days of which a part of the fixes is damaged", {}, damaged)
         yield from self._of_roles()
         yield from self._of_database()
         yield from self._of_redis()

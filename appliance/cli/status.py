@@ -26,6 +26,9 @@ def status(settings: Settings, as_json: bool) -> int:
         _print(report)
     else:
         click.echo(f"not running ({settings.storage.data_dir})")
+    if report.damaged_days and not as_json:
+        days = ", ".join(day.isoformat() for day in report.damaged_days)
+        click.secho(f"damaged fixes: {days} (docs/storage.md, Damaged days)", fg="red")
     return 0 if report.running else EX_NOT_RUNNING
 
 

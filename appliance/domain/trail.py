@@ -35,6 +35,20 @@ GAP_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
+class Stop:
+    """Where (WGS 84 degrees) and from when to when a vehicle stood: its fix in the middle of that time."""
+
+    lat: float
+    lon: float
+    start: datetime
+    end: datetime
+
+    @property
+    def duration_s(self) -> float:
+        return (self.end - self.start).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
 class Trail:
     """A trip as driven. `completeness` is the share (0..1) of `duration_s` that lies in no gap of over `GAP_S`."""
 
@@ -107,11 +121,29 @@ def close(fixes: Sequence[Fix], start: datetime, end: datetime, limits: Limits) 
     return Trail(
         distance_m=_driven_m(kept),
         duration_s=duration_s,
-        stops=_stops(kept),
+        stops=len(stops(kept)),
         fixes=len(kept),
         outliers=len(outliers),
         completeness=_completeness(kept, start, end),
     )
+
+
+def stops(kept: Sequence[Fix]) -> list[Stop]:
+    """The stops of cleaned fixes: 120 s or more within 50 m of the first fix there. The time runs from the first to
+    the last fix within; a gap in between counts, for the vehicle was there before and after it."""
+    found = []
+    first = 0
+    while first < len(kept):
+        after = first + 1
+        while after < len(kept) and _between_m(kept[first], kept[after]) <= STOP_RADIUS_M:
+            after += 1
+        if _seconds(kept[first], kept[after - 1]) >= STOP_S:
+            place = kept[(first + after) // 2]
+            found.append(Stop(place.lat, place.lon, kept[first].at, kept[after - 1].at))
+            first = after
+        else:
+            first += 1
+    return found
 
 
 def _one_per_instant(fixes: Sequence[Fix]) -> list[Fix]:
@@ -154,18 +186,6 @@ def _driven_m(kept: Sequence[Fix]) -> float:
             continue
         total_m, rest_m, counted = total_m + step_m, 0.0, fix
     return total_m + rest_m
-
-
-def _stops(kept: Sequence[Fix]) -> int:
-    stops = first = 0
-    while first < len(kept):
-        after = first + 1
-        while after < len(kept) and _between_m(kept[first], kept[after]) <= STOP_RADIUS_M:
-            after += 1
-        stayed = _seconds(kept[first], kept[after - 1]) >= STOP_S
-        stops += stayed
-        first = after if stayed else first + 1
-    return stops
 
 
 def _completeness(kept: Sequence[Fix], start: datetime, end: datetime) -> float:

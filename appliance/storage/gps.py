@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,13 +23,25 @@ from sqlite_utils import Database
 
 from appliance import log
 from appliance.domain.fix import Fix, Rejection
-from appliance.storage import gps_days, times
+from appliance.errors import Permanent
+from appliance.storage import gps_checks, gps_days, times
 from appliance.storage.db import Row, Tx, rows, value, write_tx
-from appliance.storage.gps_rows import UPSERT, day_of, from_row, midnight, ms_of_day, to_row
+from appliance.storage.gps_days import DayFile
+from appliance.storage.gps_rows import (
+    COLUMNS,
+    DAY_MS,
+    UPSERT,
+    day_of,
+    from_row,
+    key_of,
+    midnight,
+    ms_of,
+    ms_of_day,
+    to_row,
+)
 
 T = TypeVar("T")
 
-_COLUMNS = "t, lat, lon, speed, heading, accuracy, altitude, odometer, ignition, battery, format"
 _OPEN_DAYS = 8
 
 _log = log.get(__name__)
@@ -70,7 +83,7 @@ class Writer:
     def __init__(self, folder: Path, *, late_s: float) -> None:
         self._folder = folder
         self._late = timedelta(seconds=late_s)
-        self._open: dict[date, Database] = {}
+        self._open: dict[date, DayFile] = {}
 
     def commit(self, batch: Batch, now: datetime) -> int:
         """Commits the batch and returns how many rows are new or changed. When it returns, everything is on disk.
@@ -93,27 +106,34 @@ class Writer:
         return stored
 
     def close(self) -> None:
-        for db in self._open.values():
-            db.conn.close()
+        for file in self._open.values():
+            file.db.conn.close()
         self._open.clear()
 
-    def _write(self, day: date, work: Callable[[Tx], int]) -> int:
+    def _write(self, day: date, work: Callable[[Tx, DayFile], int]) -> int:
         """One transaction in the day's file. A damaged one is set aside, and the day goes on in a new one."""
         try:
-            with write_tx(self._file(day)) as tx:
-                return work(tx)
+            return self._transact(day, work)
         except sqlite3.DatabaseError as error:
             if not gps_days.is_damaged(error):
                 raise
+            damage = str(error)
         if day in self._open:
-            self._open.pop(day).conn.close()
-        aside = gps_days.set_aside(self._folder, day)
-        _log.error("gps.day_set_aside", day=day.isoformat(), file=aside.name)
-        with write_tx(self._file(day)) as tx:
-            return work(tx)
+            self._open.pop(day).db.conn.close()
+        gps_days.set_aside(self._folder, day, damage)
+        return self._transact(day, work)
 
-    def _store_today(self, tx: Tx, today: date, arrivals: list[Arrival], batch: Batch) -> int:
-        stored = self._store(tx, today, arrivals)
+    def _transact(self, day: date, work: Callable[[Tx, DayFile], int]) -> int:
+        file = self._file(day)
+        try:
+            with write_tx(file.db) as tx:
+                return work(tx, file)
+        except BaseException:
+            file.sources.clear()  # their rows may have been rolled back
+            raise
+
+    def _store_today(self, tx: Tx, file: DayFile, today: date, arrivals: list[Arrival], batch: Batch) -> int:
+        stored = self._store(tx, file, today, arrivals)
         tx.conn.executemany(
             "INSERT OR IGNORE INTO rejected (digest, received_at, vehicle, device, reason, value, bound,"
             " payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -122,16 +142,17 @@ class Writer:
         _keep_sequences(tx, batch.sequences)
         return stored
 
-    def _store(self, tx: Tx, day: date, arrivals: list[Arrival]) -> int:
+    def _store(self, tx: Tx, file: DayFile, day: date, arrivals: list[Arrival]) -> int:
+        sources = {who: file.source(tx, *who) for who in {(one.vehicle, one.device) for one in arrivals}}
         before = tx.conn.total_changes
         spans: dict[int, tuple[int, int]] = {}
         prompt = []
         for arrival in arrivals:
-            row = to_row(arrival.vehicle, arrival.device, arrival.fix, day, arrival.received)
+            row = to_row(sources[arrival.vehicle, arrival.device], arrival.fix, day, arrival.received)
             if arrival.received - arrival.fix.at <= self._late:
                 prompt.append(row)
             elif tx.conn.execute(UPSERT, row).rowcount:
-                t = row[2]
+                t = ms_of(row[0])
                 first, last = spans.get(arrival.vehicle, (t, t))
                 spans[arrival.vehicle] = (min(first, t), max(last, t))
         tx.conn.executemany(UPSERT, prompt)
@@ -142,11 +163,11 @@ class Writer:
         )
         return stored
 
-    def _file(self, day: date) -> Database:
+    def _file(self, day: date) -> DayFile:
         if day not in self._open:
             if len(self._open) >= _OPEN_DAYS:
-                self._open.pop(next(iter(self._open))).conn.close()
-            self._open[day] = gps_days.open_to_write(self._folder, day)
+                self._open.pop(next(iter(self._open))).db.conn.close()
+            self._open[day] = DayFile(gps_days.open_to_write(self._folder, day))
         return self._open[day]
 
 
@@ -170,19 +191,31 @@ class Store:
         """The days that have a file, oldest first."""
         return gps_days.listed(self._folder)
 
-    def trail(self, vehicle: int, device: int | None, start: datetime, end: datetime) -> list[Fix]:
+    def trail(
+        self, vehicle: int, device: int | None, start: datetime, end: datetime, *, whole: bool = True
+    ) -> list[Fix]:
         """The stored fixes of [start, end] in fix-time order; of one device, or of all when `device` is None.
 
-        Raises sqlite3.DatabaseError where a day is damaged: a trail that is short of a part would be billed.
+        Raises Permanent where a part of them is damaged, or was set aside: a trail that is short of it would be billed.
+        Without `whole` it is what can be read.
         """
-        only = "" if device is None else "AND device = ?"
-        query = f"SELECT {_COLUMNS} FROM fixes WHERE vehicle = ? AND t BETWEEN ? AND ? {only} ORDER BY t"
+        for day in gps_days.set_aside_days(self._folder) if whole else ():
+            lost = gps_days.lost_until(self._folder, day)
+            if lost and start <= lost and day_of(start) <= day <= day_of(end):
+                raise _damaged(day)
+        sources = "SELECT id FROM sources WHERE vehicle = ? AND device = coalesce(?, device)"
+        query = f"SELECT {COLUMNS} FROM fixes WHERE key BETWEEN ? AND ? ORDER BY key"
 
         def read(conn: sqlite3.Connection, day: date) -> list[Fix]:
-            args = [vehicle, ms_of_day(day, start), ms_of_day(day, end)] + ([] if device is None else [device])
-            return [from_row(row, day) for row in conn.execute(query, args)]
+            begin, first, last = midnight(day), ms_of_day(day, start), ms_of_day(day, end)
+            found = [
+                from_row(row, begin)
+                for (source,) in conn.execute(sources, (vehicle, device)).fetchall()
+                for row in conn.execute(query, (key_of(source, first), key_of(source, last)))
+            ]
+            return found if device is not None else sorted(found, key=attrgetter("at"))
 
-        return [fix for _day, fixes in self._each(read, self._between(start, end), whole=True) for fix in fixes]
+        return [fix for _day, fixes in self._each(read, self._between(start, end), whole=whole) for fix in fixes]
 
     def newest(self, sources: Mapping[int, int], until: datetime | None, days: int = 3) -> dict[int, Fix]:
         """The newest fix of each vehicle's position source, by vehicle id, in the last `days` that have a file.
@@ -190,14 +223,17 @@ class Store:
         `sources` maps vehicle ids to device ids. Fixes after `until` are left out: they were taken while nobody could
         know the time. None: the clock cannot be trusted now either, and the newest counts whatever its time.
         """
-        query = f"SELECT {_COLUMNS} FROM fixes WHERE vehicle = ? AND device = ? AND t <= ? ORDER BY t DESC LIMIT 1"
+        id_of = "SELECT id FROM sources WHERE vehicle = ? AND device = ?"
+        query = f"SELECT {COLUMNS} FROM fixes WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT 1"
         found: dict[int, Fix] = {}
 
         def read(conn: sqlite3.Connection, day: date) -> None:
-            last = ms_of_day(day, until) if until else ms_of_day(day, midnight(day + timedelta(days=1)))
+            last = ms_of_day(day, until) if until else DAY_MS
             for vehicle, device in sources.items():
-                if vehicle not in found and (row := conn.execute(query, (vehicle, device, last)).fetchone()):
-                    found[vehicle] = from_row(row, day)
+                source = None if vehicle in found else conn.execute(id_of, (vehicle, device)).fetchone()
+                row = source and conn.execute(query, (key_of(source[0], 0), key_of(source[0], last))).fetchone()
+                if row:
+                    found[vehicle] = from_row(row, midnight(day))
 
         for _ in self._each(read, [day for day in self.days() if not until or day <= day_of(until)][: -days - 1 : -1]):
             pass
@@ -206,6 +242,10 @@ class Store:
     def sequences(self) -> dict[tuple[int, int], int]:
         """How far each (device, epoch) is on disk."""
         return self._sequences(self.days())
+
+    def damaged_days(self) -> list[date]:
+        """The days of which a part is damaged, as far as it was noticed."""
+        return gps_checks.damaged_days(self._folder)
 
     def stamp(self, day: date) -> gps_days.Stamp:
         """Differs from the last one when the day's file may have changed."""
@@ -255,6 +295,7 @@ class Store:
             db = gps_days.open_to_write(self._folder, max([*self.days(), day]))
             with closing(db.conn), write_tx(db) as tx:
                 _keep_sequences(tx, sequences)
+        old = sorted({*old, *(found for found in gps_days.set_aside_days(self._folder) if found < day)})
         for found in old:
             gps_days.delete(self._folder, found)
         return old
@@ -278,14 +319,21 @@ class Store:
             except sqlite3.DatabaseError as error:
                 if gps_days.is_gone(self._folder, day, error):
                     continue
-                if whole or not gps_days.is_damaged(error):
+                if not gps_days.is_damaged(error):
                     raise
-                _log.error("gps.day_damaged", day=day.isoformat())
+                if whole:
+                    raise _damaged(day) from error
+                _log.error("gps.day_damaged", day=day.isoformat(), damage=str(error))
                 continue
             yield day, found
 
     def _between(self, start: datetime, end: datetime) -> list[date]:
         return [day for day in self.days() if day_of(start) <= day <= day_of(end)]
+
+
+def _damaged(day: date) -> Permanent:
+    hint = "docs/storage.md, Damaged days, says what can be done"
+    return Permanent("fixes of this day are damaged", subject=day.isoformat(), hint=hint)
 
 
 def _keep_sequences(tx: Tx, sequences: Mapping[tuple[int, int], int]) -> None:

@@ -7,21 +7,51 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from sqlite_utils import Database
 
-from appliance import atomicfile
-from appliance.storage.db import connect, write_tx
+from appliance import atomicfile, log
+from appliance.storage.db import Tx, connect, value, write_tx
 from appliance.storage.gps_rows import DAY_SCHEMA
 from appliance.storage.migrations import statements
 
 Stamp = tuple[tuple[int, int], ...]
 
+_log = log.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DayFile:
+    """A day's file, open to write, and the numbers of the sources that were seen in it."""
+
+    db: Database
+    sources: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def source(self, tx: Tx, vehicle: int, device: int) -> int:
+        """The number of a device of a vehicle in this file; a new one where it has none."""
+        known = self.sources.get((vehicle, device))
+        if known is None:
+            tx.conn.execute("INSERT OR IGNORE INTO sources (vehicle, device) VALUES (?, ?)", (vehicle, device))
+            known = int(value(tx, "SELECT id FROM sources WHERE vehicle = ? AND device = ?", vehicle, device))
+            self.sources[vehicle, device] = known
+        return known
+
 
 def path(folder: Path, day: date) -> Path:
     return folder / f"{day.isoformat()}.db"
+
+
+def log_file(folder: Path, day: date) -> Path:
+    """The day's write-ahead log: it is there while the file is open, and after a crash."""
+    return folder / f"{day.isoformat()}.db-wal"
+
+
+def seal_file(folder: Path, day: date) -> Path:
+    """What the checks know of the day's file."""
+    return folder / f"{day.isoformat()}.db.seal"
 
 
 def listed(folder: Path) -> list[date]:
@@ -58,8 +88,9 @@ def is_damaged(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def set_aside(folder: Path, day: date) -> Path:
-    """Renames a damaged file, so that the day can go on in a new one. It is kept for as long as the day would be."""
+def set_aside(folder: Path, day: date, damage: str) -> None:
+    """Renames a damaged file, so that the day can go on in a new one, and says so. It is kept for as long as the day
+    would be."""
     file = path(folder, day)
     number = 1
     while (aside := file.with_name(f"{file.name}.damaged-{number}")).exists():
@@ -68,12 +99,27 @@ def set_aside(folder: Path, day: date) -> Path:
         with suppress(FileNotFoundError):
             Path(f"{file}{suffix}").rename(f"{aside}{suffix}")
     file.rename(aside)
+    seal_file(folder, day).unlink(missing_ok=True)
     atomicfile.sync_folder(folder)
-    return aside
+    _log.error("gps.day_set_aside", day=day.isoformat(), file=aside.name, damage=damage)
+
+
+def set_aside_days(folder: Path) -> set[date]:
+    """The days of which a damaged file was set aside."""
+    return {date.fromisoformat(file.name[:10]) for file in folder.glob("????-??-??.db.damaged-*")}
+
+
+def lost_until(folder: Path, day: date) -> datetime | None:
+    """When a part of the day that was set aside was last written to: fixes of up to then may be missing. None where
+    nothing was set aside."""
+    written = [file.stat().st_mtime for file in folder.glob(f"{day.isoformat()}.db.damaged-*")]
+    return datetime.fromtimestamp(max(written), UTC) if written else None
 
 
 def delete(folder: Path, day: date) -> None:
-    """Deletes the day's file with all that belongs to it."""
+    """Deletes the day's file with all that belongs to it. Whoever reads it just now reads on, and takes the files away
+    that SQLite made for that."""
+    path(folder, day).unlink(missing_ok=True)  # first: from here on nobody makes new ones
     for file in folder.glob(f"{day.isoformat()}.db*"):
         file.unlink(missing_ok=True)
 

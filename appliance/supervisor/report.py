@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from datetime import date
 
 import msgspec
 import psutil
 
 from appliance.paths import Paths
+from appliance.storage.gps import Store
 from appliance.supervisor import statusfile
 
 
@@ -25,21 +27,24 @@ class RoleReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """`memory_bytes` is that of all roles and of the supervisor itself."""
+    """`memory_bytes` is that of all roles and of the supervisor itself; of `damaged_days` (UTC) a part of the fixes is
+    damaged."""
 
     running: bool
     roles: list[RoleReport]
     memory_bytes: int
+    damaged_days: list[date]
 
 
 def measure(paths: Paths) -> Report:
     """The run on this data folder, as it is now."""
-    status = statusfile.read(paths)
+    status, damaged = statusfile.read(paths), Store(paths.gps_dir).damaged_days()
     if status is None:
-        return Report(running=False, roles=[], memory_bytes=0)
+        return Report(running=False, roles=[], memory_bytes=0, damaged_days=damaged)
     found = [_measure_role(role) for role in status.roles]
     own = _memory_bytes(status.supervisor_pid, below=False) or 0
-    return Report(running=True, roles=found, memory_bytes=own + sum(role.memory_bytes or 0 for role in found))
+    memory = own + sum(role.memory_bytes or 0 for role in found)
+    return Report(running=True, roles=found, memory_bytes=memory, damaged_days=damaged)
 
 
 def _measure_role(role: statusfile.RoleStatus) -> RoleReport:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.domain.fix import Fix, Limits
-from appliance.domain.trail import Trail, clean, close, distance_m
+from appliance.domain.trail import Trail, clean, close, distance_m, stops
 
 T0 = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 LIMITS = Limits()
@@ -317,6 +317,21 @@ def test_stop_may_begin_with_any_fix() -> None:
 @pytest.mark.parametrize(("metres", "stops"), [(49, 1), (51, 0)])
 def test_stop_is_within_50_m(metres: float, stops: int) -> None:
     assert shut([fix(0, 0), fix(120, metres)], 120).stops == stops
+
+
+def test_a_stop_says_where_and_from_when_to_when() -> None:
+    fixes = drive(0, 300) + standing(300, 500, 3_000) + drive(510, 600, speed_ms=20)
+    (stop,) = stops(clean(fixes, LIMITS)[0])
+    assert (stop.start, stop.end) == (T0 + timedelta(seconds=300), T0 + timedelta(seconds=500))
+    assert stop.duration_s == 200
+    assert distance_m(stop.lat, stop.lon, fix(0, 3_010).lat, 30) < 15
+
+
+@given(tracks())
+def test_stops_follow_each_other_and_are_as_many_as_the_trail_counts(fixes: list[Fix]) -> None:
+    found = stops(clean(fixes, LIMITS)[0])
+    assert len(found) == shut(fixes, 60).stops
+    assert all(one.end < other.start for one, other in itertools.pairwise(found))
 
 
 @pytest.mark.parametrize(("seconds", "completeness"), [

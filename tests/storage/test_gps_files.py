@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.domain.fix import Fix, Reason, Rejection
-from appliance.errors import DiskFull
+from appliance.errors import DiskFull, Permanent
 from appliance.storage import gps_days
 from appliance.storage.gps import Arrival, Batch, Refused, Store, Writer
 from tests.cast import NOON
@@ -150,6 +150,22 @@ def test_retention_deletes_the_files_of_the_days_before(writer: Writer, store: S
     assert store.delete_before(YESTERDAY) == []
 
 
+def test_a_day_may_be_deleted_while_it_is_read_and_while_the_bridge_has_it_open(
+    writer: Writer, store: Store, folder: Path
+) -> None:
+    """The reader reads to its end, a new one finds nothing, and nothing stays behind."""
+    many = [NOON - DAY + timedelta(seconds=n) for n in range(2000)]
+    writer.commit(batch(*many), NOON)
+    with gps_days.reading(folder, YESTERDAY) as conn:
+        reading = conn.execute("SELECT key FROM fixes ORDER BY key")
+        begun = reading.fetchmany(10)
+        assert store.delete_before(TODAY) == [YESTERDAY]
+        assert len(begun) + len(reading.fetchall()) == len(many)
+        assert store.trail(1, 1, NOON - DAY, NOON) == []
+    writer.close()
+    assert names(folder) == []
+
+
 @pytest.mark.parametrize("later", [[], [NOON - DAY], [NOON - DAY, NOON]])
 def test_retention_forgets_no_numbering(writer: Writer, store: Store, later: list[datetime]) -> None:
     """A tracker that was away for longer than the retention goes on to count where it had stopped."""
@@ -229,8 +245,9 @@ def test_a_trail_over_a_damaged_day_is_an_error_and_not_a_short_trail(
     writer.commit(batch(NOON, NOON - DAY), NOON)
     writer.close()
     damage(folder, YESTERDAY)
-    with pytest.raises(sqlite3.DatabaseError):
+    with pytest.raises(Permanent, match=f"{YESTERDAY}: fixes of this day are damaged"):
         store.trail(1, 1, NOON - DAY, NOON)
+    assert len(store.trail(1, 1, NOON - DAY, NOON, whole=False)) == 1
 
 
 @pytest.mark.parametrize("harm", [damage, halves])
@@ -254,7 +271,7 @@ def test_a_damaged_day_that_is_written_to_is_set_aside_and_goes_on(folder: Path,
 
 def test_a_full_disk_is_no_damage(writer: Writer, folder: Path) -> None:
     writer.commit(batch(NOON), NOON)
-    db = writer._file(TODAY)
+    db = writer._file(TODAY).db
     pages = db.conn.execute("PRAGMA page_count").fetchone()[0]
     db.conn.execute(f"PRAGMA max_page_count={pages}")
     many = [NOON + timedelta(seconds=n) for n in range(1, 2000)]

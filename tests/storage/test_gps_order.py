@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from appliance.domain.fix import Fix
 from appliance.storage.gps import Arrival, Batch, Store, Writer
+from appliance.storage.gps_rows import T_BITS, T_MASK
 from tests.cast import MEMORY, NOON
 
 MIDNIGHT = NOON.replace(hour=0)
@@ -42,7 +43,7 @@ ARRIVALS = st.builds(
 
 
 def stored(groups: list[list[Arrival]]) -> dict[str, Any]:
-    """All rows of all day files but the lag, which says when a fix came first."""
+    """All rows of all day files but the lag, which says when a fix came first, and the order of the sources."""
     with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         folder = Path(name)
         writer = Writer(folder, late_s=10.0)
@@ -52,8 +53,11 @@ def stored(groups: list[list[Arrival]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for path in sorted(folder.iterdir()):
             conn = sqlite3.connect(path)
-            names = [row[1] for row in conn.execute("PRAGMA table_info(fixes)") if row[1] != "lag_ms"]
-            query = f"SELECT {', '.join(names)} FROM fixes ORDER BY vehicle, device, t"
+            names = [row[1] for row in conn.execute("PRAGMA table_info(fixes)") if row[1] not in ("key", "lag_s")]
+            query = (
+                f"SELECT vehicle, device, key & {T_MASK} AS t, {', '.join(names)}"
+                f" FROM fixes JOIN sources ON id = key >> {T_BITS} ORDER BY vehicle, device, t"
+            )
             found[path.name] = conn.execute(query).fetchall()
             conn.close()
         return found

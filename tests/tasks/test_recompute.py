@@ -115,7 +115,7 @@ def test_a_crash_before_the_commit_forgets_nothing(
 
 
 def test_more_changes_than_a_step_can_hold_are_worked_through(box: Box, hired: Cast, trip: int, writer: Writer) -> None:
-    db = writer._file(NOON.date())
+    db = writer._file(NOON.date()).db
     with write_tx(db) as tx:
         tx.conn.executemany("INSERT INTO changes (vehicle, t_from, t_to) VALUES (?, ?, ?)", [(9, 0, 0)] * 700)
     come_late(writer, hired, eastward(NOON, 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sqlite3
+from datetime import date
 from typing import Any
 
 from litestar import Response, get
@@ -48,6 +49,8 @@ class System(Struct, frozen=True, kw_only=True):
     depot: str
     timezone: str
     roles: list[Role]
+    damaged_days: list[date]
+    """UTC days of which a part of the fixes is damaged, as far as it was noticed."""
 
 
 @get("/healthz", sync_to_thread=True, summary="Whether the box can serve; 503 when it cannot")
@@ -68,6 +71,7 @@ def system(parts: Given) -> System:
         depot=parts.settings.depot.name,
         timezone=parts.settings.depot.timezone,
         roles=roles(parts),
+        damaged_days=parts.store.damaged_days(),
     )
 
 
