@@ -1,12 +1,13 @@
-"""`depotbox fixes`: how many positions are stored, which were rejected, and restoring one of these."""
+"""`depotbox fixes`: how many are stored, which were rejected, restoring one of these, and trails as files."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 
 import click
 
-from appliance import clock, fix_desk, log
+from appliance import clock, fix_desk, log, trails
 from appliance.cli.depot import opened, operator
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.tables import local, print_list, shown
@@ -14,13 +15,26 @@ from appliance.config import Settings
 from appliance.domain.fix import Reason
 from appliance.errors import DepotError
 from appliance.storage.gps import Store
+from appliance.storage.times import text
+from appliance.trail_formats import MEDIA_TYPES, Format, written
 
 SHOWN_CHARS = 80
 
 
+def instant(value: str) -> datetime:
+    """A time with a zone, as the API takes it."""
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise click.BadParameter(f"{value!r}: expected a time with a zone, such as 2026-01-26T15:57:02Z")
+    return at
+
+
 @click.group()
 def fixes() -> None:
-    """Count fixes, look at rejected ones, and restore them."""
+    """Count fixes, look at rejected ones and restore them, take trails out."""
     log.configure("cli", "error")  # onto standard error, away from what is printed for programs
 
 
@@ -70,7 +84,64 @@ def restore(settings: Settings, ids: tuple[str, ...], vehicle: str | None) -> in
     return code
 
 
+@fixes.command()
+@click.option("--vehicle", "code", help="The vehicle's code; with --start and --end.")
+@click.option("--trip", "trip_id", type=int, help="The trip's number, in place of a vehicle and times.")
+@click.option("--start", type=instant, help="From when on: 2026-01-26T08:00:00Z.")
+@click.option("--end", type=instant, help="Up to when; now if it is left out.")
+@click.option("--format", "format", type=click.Choice([*MEDIA_TYPES]), default="csv", show_default=True)
+@click.option("--tolerance", "tolerance_m", type=click.FloatRange(min=0), help="Thin it: metres off the line.")
+@with_settings
+def export(
+    settings: Settings,
+    code: str | None,
+    trip_id: int | None,
+    start: datetime | None,
+    end: datetime | None,
+    format: Format,
+    tolerance_m: float | None,
+) -> None:
+    """Print a trail without its outliers as CSV, GPX or GeoJSON, its stops included (not in CSV)."""
+    log.configure("cli", "critical")  # damaged days are said below
+    if (code is None) == (trip_id is None) or (code is not None) != (start is not None) or (end and not start):
+        raise click.UsageError("expected --vehicle with --start (and --end), or --trip")
+    with opened(settings) as db:
+        store = Store(settings.paths.gps_dir)
+        if code is not None and start is not None:
+            track = trails.of_vehicle(db, store, settings, code, start, end or clock.now(), tolerance_m=tolerance_m)
+        else:
+            track = trails.of_trip(db, store, settings, trip_id or 0, clock.now(), tolerance_m=tolerance_m)
+    for piece in written(track, format):
+        click.echo(piece, nl=False)
+    for day in track.damaged_days:
+        click.echo(f"depotbox: {day}: a part of this day's fixes is damaged and missing", err=True)
+
+
+@fixes.command()
+@click.option("--vehicle", "code", required=True, help="The vehicle's code.")
+@click.option("--start", type=instant, required=True, help="From when on: 2026-01-26T08:00:00Z.")
+@click.option("--end", type=instant, help="Up to when; now if it is left out.")
+@json_option
+@with_settings
+def stops(settings: Settings, code: str, start: datetime, end: datetime | None, as_json: bool) -> None:
+    """List where a vehicle stood for 120 s or more."""
+    with opened(settings) as db:
+        store = Store(settings.paths.gps_dir)
+        found = trails.of_vehicle(db, store, settings, code, start, end or clock.now()).stops
+    items = [
+        {
+            "start": text(stop.start) if as_json else local(text(stop.start), settings.zone),
+            "end": text(stop.end) if as_json else local(text(stop.end), settings.zone),
+            "duration_s": round(stop.duration_s),
+            "lat": round(stop.lat, 6),
+            "lon": round(stop.lon, 6),
+        }
+        for stop in found
+    ]
+    print_list(items, as_json=as_json, empty="no stops", right=("duration_s", "lat", "lon"))
+
+
 def shortened(payload: bytes) -> str:
     """How a payload begins, as text."""
-    text = shown(payload[: 4 * SHOWN_CHARS].decode(errors="replace"))
-    return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 1] + "…"
+    began = shown(payload[: 4 * SHOWN_CHARS].decode(errors="replace"))
+    return began if len(began) <= SHOWN_CHARS else began[: SHOWN_CHARS - 1] + "…"

@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "trip": ("appliance.cli.trip:trip", "Import trips."),
     "invoice": ("appliance.cli.invoice:invoice", "List invoices and unbilled trips; void an invoice."),
     "user": ("appliance.cli.user:user", "Add and list the people who use the pages."),
-    "fixes": ("appliance.cli.fixes:fixes", "Count fixes, look at rejected ones, and restore them."),
+    "fixes": ("appliance.cli.fixes:fixes", "Count fixes, look at rejected ones and restore them, take trails out."),
     "replay": ("mqtt_bridge.cli:replay", "Publish a recording as its vehicles."),
     "jobs": ("appliance.cli.jobs:jobs", "List, show, retry and discard jobs."),
     "queues": ("appliance.cli.queues:queues", "List, pause and resume the queues of jobs."),

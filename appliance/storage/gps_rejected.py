@@ -46,8 +46,8 @@ def restore(folder: Path, day: date, id: int, arrival: Arrival, now: datetime) -
     own = day_of(arrival.fix.at)
     db = gps_days.open_to_write(folder, own)
     with closing(db.conn), write_tx(db) as tx:
-        fix_row = to_row(arrival.vehicle, arrival.device, arrival.fix, own, arrival.received)
-        if tx.conn.execute(UPSERT, fix_row).rowcount:
+        source = gps_days.DayFile(db).source(tx, arrival.vehicle, arrival.device)
+        if tx.conn.execute(UPSERT, to_row(source, arrival.fix, own, arrival.received)).rowcount:
             t = ms_of_day(own, arrival.fix.at)
             tx.conn.execute("INSERT INTO changes (vehicle, t_from, t_to) VALUES (?, ?, ?)", (arrival.vehicle, t, t))
     db = gps_days.open_to_write(folder, day)

@@ -14,7 +14,8 @@ from appliance.cli.fixes import shortened
 from appliance.cli.schedule import rhythm
 from appliance.config import Settings
 from appliance.domain.fix import Fix, Reason, Rejection
-from appliance.storage.db import value
+from appliance.storage import devices, vehicles
+from appliance.storage.db import value, write_tx
 from appliance.storage.gps import Arrival, Batch, Refused, Writer
 
 NOW = datetime(2026, 7, 26, 9, 30, tzinfo=UTC)
@@ -86,6 +87,55 @@ def test_rejected_fixes_are_restored_by_their_ids(box: Any, settings: Settings, 
 def test_a_payload_cannot_steer_the_terminal(box: Any, stored: None) -> None:
     assert shortened(b"\x1b[2J\xff not\nJSON") == "\ufffd[2J\ufffd not JSON"
     assert "\x1b" not in box("fixes", "rejected").out
+
+
+SPAN = ("--vehicle", "V1", "--start", "2026-07-25T00:00:00Z", "--end", "2026-07-26T23:00:00Z")
+
+
+@pytest.fixture
+def van(db: Database, stored: None) -> None:
+    with write_tx(db) as tx:
+        assert vehicles.add(tx, "V1", NOW) == 1
+        devices.add(tx, 1, "V1", "no password", NOW)
+
+
+def test_a_trail_is_printed_in_each_format(box: Any, van: None) -> None:
+    head, *lines = box("fixes", "export", *SPAN).out.splitlines()
+    assert head.startswith("at,lat,lon,speed_kmh")
+    assert [line.split(",")[:3] for line in lines] == [
+        ["2026-07-25T09:30:00.000Z", "53.4000000", "-2.9000000"],
+        ["2026-07-26T09:30:00.000Z", "53.4000000", "-2.9000000"],
+    ]
+    assert len(box("fixes", "export", *SPAN, "--format", "geojson").json["features"]) == 3
+    assert box("fixes", "export", *SPAN, "--format", "gpx").out.count("<trkpt ") == 2
+    assert box("fixes", "stops", *SPAN, "--json").items[0]["duration_s"] == 86400
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "expected"),
+    [
+        (SPAN[:2], 2, "expected --vehicle with --start"),
+        (("--trip", "7", *SPAN[:2]), 2, "expected --vehicle with --start"),
+        ((*SPAN[:3], "yesterday"), 2, "'yesterday': expected a time with a zone"),
+        ((*SPAN[:5], "2026-07-24T00:00:00Z"), 65, "expected an end that is not before the start"),
+        (("--trip", "7"), 66, "trip 7: no such trip"),
+        (("--vehicle", "V9", *SPAN[2:]), 66, "V9: no such vehicle"),
+    ],
+)
+def test_what_cannot_be_exported_is_said_in_one_line(
+    box: Any, settings: Settings, said: tuple[str, ...], code: int, expected: str
+) -> None:
+    answer = box("fixes", "export", *said)
+    assert (answer.code, answer.out) == (code, "")
+    assert expected in answer.err
+
+
+def test_a_damaged_day_is_said_and_the_rest_is_exported(box: Any, van: None, settings: Settings) -> None:
+    (settings.paths.gps_dir / "2026-07-25.db").write_bytes(b"no database" * 1000)
+    answer = box("fixes", "export", *SPAN)
+    assert answer.code == 0
+    assert len(answer.out.splitlines()) == 2
+    assert "2026-07-25: a part of this day's fixes is damaged" in answer.err
 
 
 def test_the_schedule_is_listed(box: Any, db: Database) -> None:

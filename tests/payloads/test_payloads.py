@@ -211,7 +211,7 @@ def holds(elements: list[Element]) -> None:
             assert isinstance(element.rejection.reason, Reason)
             element.rejection.value.encode()
         elif element.fix and check(element.fix, NOON, limits, clock_trusted=False) is None:
-            row = to_row(1, 1, element.fix, element.fix.at.date(), NOON)
+            row = to_row(1, element.fix, element.fix.at.date(), NOON)
             assert all(value is None or -(2**63) <= value < 2**63 for value in row)
             assert element.fix.format in FORMATS
 

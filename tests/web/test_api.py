@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from litestar.testing import TestClient
 
+from appliance.domain.fix import Fix
+from appliance.storage import gps
 from appliance.storage.db import open_depot, value
 from tests.web import world
 from tests.web.conftest import NEW_TRIP, Client, problem
@@ -80,6 +83,40 @@ def test_a_trail_is_geojson_with_a_line_and_a_point_for_each_fix(client: Client,
     assert set(points[0]["properties"]) == {"at", "speed_kmh", "heading_deg"}
 
 
+def test_a_trail_names_its_stops(client: Client, depot: world.World) -> None:
+    writer = gps.Writer(depot.settings.paths.gps_dir, late_s=1e9)
+    at = depot.now + timedelta(hours=1)
+    stood = [Fix(at + timedelta(seconds=n), 53.4, -2.9) for n in range(0, 301, 60)]
+    writer.commit(gps.Batch([gps.Arrival(depot.vehicles["V8"], 8, fix, fix.at) for fix in stood]), at)
+    writer.close()
+    span = {"start": "2026-01-26T13:00:00Z", "end": "2026-01-26T14:00:00Z"}
+    assert client.get("/api/v1/vehicles/V8/trail", params=span).json()["stops"] == [
+        {
+            "lat": 53.4, "lon": -2.9, "start": "2026-01-26T13:00:00Z", "end": "2026-01-26T13:05:00Z",
+            "duration_s": 300.0,
+        }
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("format", "kind"), [("gpx", "application/gpx+xml"), ("csv", "text/csv")])
+def test_a_trail_can_be_had_as_a_file(client: Client, depot: world.World, format: str, kind: str) -> None:
+    trip = depot.trips["T-1005"]
+    _line, *points = client.get(f"/api/v1/trips/{trip}/trail").json()["features"]
+    answer = client.get(f"/api/v1/trips/{trip}/trail", params={"format": format})
+    assert answer.headers["content-type"].startswith(kind)
+    assert answer.headers["content-disposition"] == f'attachment; filename="trip-{trip}.{format}"'
+    assert all(point["properties"]["at"] in answer.text for point in points)
+    problem(client.get(f"/api/v1/trips/{trip}/trail", params={"format": "kml"}), 400)
+
+
+def test_a_damaged_day_is_named_in_a_trail_and_in_the_system(client: Client, depot: world.World) -> None:
+    (depot.settings.paths.gps_dir / "2026-01-26.db").rename(depot.settings.paths.gps_dir / "2026-01-26.db.damaged-1")
+    span = {"start": "2026-01-25T11:00:00Z", "end": "2026-01-26T11:00:00Z"}
+    assert client.get("/api/v1/vehicles/V1/trail", params=span).json()["damaged_days"] == ["2026-01-26"]
+    assert client.get("/api/v1/system").json()["damaged_days"] == ["2026-01-26"]
+    assert "depotbox_gps_damaged_days 1.0" in client.get("/metrics").text
+
+
 def test_a_trip_that_has_not_begun_has_an_empty_trail(client: Client, depot: world.World) -> None:
     assert client.get(f"/api/v1/trips/{depot.trips['T-1020']}/trail").json()["features"] == []
 
@@ -89,10 +126,12 @@ def test_a_trail_can_be_asked_for_as_a_thin_line(client: Client) -> None:
         "start": "2026-01-26T11:00:00Z",
         "end": "2026-01-26T11:10:00Z",
         "points": "false",
-        "every_s": 150,
     }
-    (line,) = client.get("/api/v1/vehicles/V1/trail", params=span).json()["features"]
-    assert len(line["geometry"]["coordinates"]) == 4  # every third of ten fixes, the last among them
+    (whole,) = client.get("/api/v1/vehicles/V1/trail", params=span).json()["features"]
+    (line,) = client.get("/api/v1/vehicles/V1/trail", params=span | {"tolerance_m": 60}).json()["features"]
+    assert 2 < len(line["geometry"]["coordinates"]) < len(whole["geometry"]["coordinates"])
+    for end in (0, -1):
+        assert line["geometry"]["coordinates"][end] == whole["geometry"]["coordinates"][end]
 
 
 def test_a_vehicle_trail_keeps_to_its_span(client: Client) -> None:

@@ -245,26 +245,6 @@ class UnbilledTrip(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class LineString(Struct, frozen=True, tag="LineString", tag_field="type"):
-    coordinates: list[tuple[float, float]]
-
-
-class Point(Struct, frozen=True, tag="Point", tag_field="type"):
-    coordinates: tuple[float, float]
-
-
-class Feature(Struct, frozen=True, tag="Feature", tag_field="type"):
-    geometry: LineString | Point
-    properties: dict[str, Any]
-
-
-class Trail(Struct, frozen=True, tag="FeatureCollection", tag_field="type"):
-    """GeoJSON (RFC 7946): one LineString when there are two fixes or more, then a Point for each fix in time order,
-    with `at`, `speed_kmh` and `heading_deg`."""
-
-    features: list[Feature]
-
-
 JobState = Literal["pending", "running", "done", "failed", "waiting", "discarded"]
 InvoiceState = Literal["issued", "paid", "disputed", "void"]
 

@@ -1,78 +1,37 @@
-"""Trails: the fixes of a vehicle as GeoJSON, without those that cannot be true."""
+"""What the trails of vehicles and trips have in common: their parameters, and the answer in the format asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
+from litestar import Response
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
-from sqlite_utils import Database
+from litestar.response import Stream
 
-from appliance.completion import limits
-from appliance.config import Settings
-from appliance.domain.fix import Fix
-from appliance.domain.trail import clean
-from appliance.errors import InputError
-from appliance.storage import devices
-from appliance.storage.gps import Store
-from appliance.storage.times import text
-from web.api.answers import Feature, LineString, Point, Trail
+from appliance.trail_formats import MEDIA_TYPES, Format, Trail, geojson, written
+from appliance.trails import Track
 
-GEO_JSON = "application/geo+json"
-MOST_FIXES = 250_000
+As = Annotated[Format, QueryParameter(name="format", description="geojson; or a file to keep: gpx (1.1) or csv")]
+WithPoints = Annotated[bool, QueryParameter(name="points", description="false: the line alone (GeoJSON)")]
+ToleranceM = Annotated[
+    float | None,
+    QueryParameter(
+        name="tolerance_m",
+        ge=0,
+        le=100_000,
+        description="leave out fixes that lie within so many metres of the line between the others",
+    ),
+]
 
-WithPoints = Annotated[bool, QueryParameter(name="points", description="false: the line alone")]
-EveryS = Annotated[float, QueryParameter(ge=0, le=3600, description="leave out fixes that follow sooner than this")]
-
-
-def read(
-    db: Database,
-    store: Store,
-    settings: Settings,
-    vehicle: int,
-    start: datetime,
-    end: datetime,
-    *,
-    points: bool = True,
-    every_s: float = 0.0,
-) -> Trail:
-    """The trail of a vehicle's position source of that time, between two times. Outliers are left out, as for the bill.
-
-    Without `points` it is the line alone; with `every_s` fixes that follow sooner than that are left out of the answer.
-    Raises InputError when the span holds more than `MOST_FIXES`.
-    """
-    source = devices.position_source_at(db, vehicle, end)
-    fixes: list[Fix] = []
-    for day in store.days():
-        begin = datetime.combine(day, time(), UTC)
-        first, last = max(start, begin), min(end, begin + timedelta(days=1, milliseconds=-1))
-        if first <= last:
-            fixes += store.trail(vehicle, source, first, last)
-        if len(fixes) > MOST_FIXES:
-            raise InputError(f"there are more than {MOST_FIXES} fixes", subject="start, end", hint="ask for less time")
-    kept, _outliers = clean(fixes, limits(settings))
-    return geojson(_thinned(kept, every_s), points=points)
+RESPONSES = {
+    200: ResponseSpec(Trail, media_type=MEDIA_TYPES["geojson"], description="The trail; GeoJSON unless asked otherwise")
+}
 
 
-def geojson(fixes: Sequence[Fix], *, points: bool = True) -> Trail:
-    """The fixes as a line and points; no line below two fixes."""
-    places = [(round(fix.lon, 6), round(fix.lat, 6)) for fix in fixes]
-    features = [Feature(LineString(places), {"fixes": len(places)})] if len(places) > 1 else []
-    if points:
-        features += [
-            Feature(Point(place), {"at": text(fix.at), "speed_kmh": fix.speed_kmh, "heading_deg": fix.heading_deg})
-            for fix, place in zip(fixes, places, strict=True)
-        ]
-    return Trail(features)
-
-
-def _thinned(fixes: Sequence[Fix], every_s: float) -> list[Fix]:
-    """Fixes at least so far apart in time; the last one stays, because that is where the vehicle is."""
-    kept: list[Fix] = []
-    for fix in fixes:
-        if not kept or (fix.at - kept[-1].at).total_seconds() >= every_s:
-            kept.append(fix)
-    if fixes and kept[-1] is not fixes[-1]:
-        kept.append(fixes[-1])
-    return kept
+def answer(track: Track, format: Format, *, points: bool) -> Response[Any] | Stream:
+    """The trail in its format; what is no GeoJSON comes as a file to keep."""
+    if format == "geojson":
+        return Response(geojson(track, points=points), media_type=MEDIA_TYPES[format])
+    headers = {"Content-Disposition": f'attachment; filename="{track.name}.{format}"'}
+    return Stream(written(track, format), media_type=MEDIA_TYPES[format], headers=headers)

@@ -10,14 +10,13 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter, RawBody, RequestBody
 from msgspec import Meta, Struct, structs
 
-from appliance import completion, dispatch, invoice_desk, manifest
+from appliance import dispatch, invoice_desk, manifest, trails
 from appliance.domain.trip import Event, LevelOfService, State
 from appliance.errors import NotFound, Refused
 from appliance.storage import board
-from appliance.storage.db import Row, write_tx
-from appliance.storage.times import parse
+from appliance.storage.db import write_tx
 from web.api import trail
-from web.api.answers import Page, Trail, Trip, TripEvent, TripWithEvents, UnbilledTrip, make
+from web.api.answers import Page, Trip, TripEvent, TripWithEvents, UnbilledTrip, make
 from web.parts import WHO, Given, Parts
 from web.problems import Problem
 
@@ -92,22 +91,23 @@ def get_trip(parts: Given, trip_id: FromPath[int]) -> TripWithEvents:
     return read(parts, trip_id)
 
 
-@get("/trips/{trip_id:int}/trail", sync_to_thread=True, summary="Where the trip was driven, as GeoJSON")
+@get(
+    "/trips/{trip_id:int}/trail",
+    sync_to_thread=True,
+    summary="Where the trip was driven, as GeoJSON, GPX or CSV",
+    responses=trail.RESPONSES,
+)
 def trip_trail(
-    parts: Given, trip_id: FromPath[int], with_points: trail.WithPoints = True, every_s: trail.EveryS = 0.0
-) -> Response[Trail]:
+    parts: Given,
+    trip_id: FromPath[int],
+    with_format: trail.As = "geojson",
+    with_points: trail.WithPoints = True,
+    tolerance_m: trail.ToleranceM = None,
+) -> Response[Any]:
     """The ride that is billed, up to now while it runs; empty before the trip starts and where it never did."""
     with parts.db() as db:
-        row = board.trip(db, trip_id)
-        if row is None:
-            raise unknown(trip_id)
-        span = _driven(row, parts.now())
-        found = Trail([])
-        if span and row["vehicle_id"]:
-            found = trail.read(
-                db, parts.store, parts.settings, row["vehicle_id"], *span, points=with_points, every_s=every_s
-            )
-    return Response(found, media_type=trail.GEO_JSON)
+        track = trails.of_trip(db, parts.store, parts.settings, trip_id, parts.now(), tolerance_m=tolerance_m)
+    return trail.answer(track, with_format, points=with_points)
 
 
 @post(
@@ -211,13 +211,6 @@ def read(parts: Parts, trip_id: int) -> TripWithEvents:
             raise unknown(trip_id)
         events = [make(TripEvent, found) for found in board.trip_events(db, trip_id)]
     return make(TripWithEvents, row, events=events)
-
-
-def _driven(row: Row, now: datetime) -> tuple[datetime, datetime] | None:
-    if row["state"] == State.completed:
-        return completion.window(row)
-    began = row["on_board_at"] or row["arrived_pickup_at"] or row["en_route_at"]
-    return (parse(began), max(now, parse(began))) if began and row["state"] == State.in_progress else None
 
 
 def unknown(trip_id: int) -> NotFound:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar import Response, get
 from litestar.params import FromPath, QueryParameter
 from sqlite_utils import Database
 
-from appliance import alerts, clock
+from appliance import alerts, clock, trails
 from appliance.domain.presence import state_of
-from appliance.errors import InputError, NotFound
 from appliance.storage import alerts as alert_rows
 from appliance.storage import board, devices
 from appliance.storage.db import Row
 from web.api import trail
-from web.api.answers import Alert, Driver, Page, RunningTrip, Trail, Vehicle, levels, make
+from web.api.answers import Alert, Driver, Page, RunningTrip, Vehicle, levels, make
 from web.api.trips import Limit, Offset
 from web.parts import Given, Parts
 
@@ -59,25 +58,27 @@ def list_vehicles(parts: Given) -> Page[Vehicle]:
     return Page(vehicles, len(vehicles))
 
 
-@get("/vehicles/{code:str}/trail", sync_to_thread=True, summary="Where a vehicle drove, as GeoJSON")
+@get(
+    "/vehicles/{code:str}/trail",
+    sync_to_thread=True,
+    summary="Where a vehicle drove, as GeoJSON, GPX or CSV",
+    responses=trail.RESPONSES,
+)
 def vehicle_trail(
     parts: Given,
     code: FromPath[str],
     start: When = None,
     end: When = None,
+    with_format: trail.As = "geojson",
     with_points: trail.WithPoints = True,
-    every_s: trail.EveryS = 0.0,
-) -> Response[Trail]:
+    tolerance_m: trail.ToleranceM = None,
+) -> Response[Any]:
     """The last hour by default. Times that the position source did not report are simply not there."""
     end = end or parts.now()
     start = start or end - DEFAULT_TRAIL
-    check_span(start, end)
     with parts.db() as db:
-        vehicle = board.vehicle_id(db, code)
-        if vehicle is None:
-            raise NotFound("no such vehicle", subject=code)
-        found = trail.read(db, parts.store, parts.settings, vehicle, start, end, points=with_points, every_s=every_s)
-    return Response(found, media_type=trail.GEO_JSON)
+        track = trails.of_vehicle(db, parts.store, parts.settings, code, start, end, tolerance_m=tolerance_m)
+    return trail.answer(track, with_format, points=with_points)
 
 
 def shown_alerts(db: Database, parts: Parts) -> list[Alert]:
@@ -102,15 +103,6 @@ def list_drivers(parts: Given) -> Page[Driver]:
     with parts.db() as db:
         found = board.drivers(db)
     return Page([make(Driver, row) for row in found], len(found))
-
-
-def check_span(start: datetime, end: datetime) -> None:
-    """Raises InputError where two times name no span."""
-    for name, at in (("start", start), ("end", end)):
-        if at.tzinfo is None:
-            raise InputError("expected a time with a zone", subject=name, hint="for example 2026-01-26T15:57:02Z")
-    if start > end:
-        raise InputError("expected an end that is not before the start", subject="start, end")
 
 
 HANDLERS = [list_vehicles, vehicle_trail, list_alerts, list_drivers]

@@ -94,7 +94,7 @@ async function showDriven(map) {
   const start = new Date(Date.now() - DRIVEN_HOURS * 3600e3).toISOString();
   const lines = [];
   for (const vehicle of fleet.all().filter(({ position }) => position).slice(0, DRIVEN_VEHICLES)) {
-    const line = await trailLine(`/api/v1/vehicles/${encodeURIComponent(vehicle.code)}/trail?points=false&every_s=20&start=${start}`);
+    const line = await trailLine(`/api/v1/vehicles/${encodeURIComponent(vehicle.code)}/trail?points=false&tolerance_m=15&start=${start}`);
     if (line.length > 1) lines.push(line);
   }
   basemap.setLines(map, "driven", lines);
@@ -134,7 +134,7 @@ class Trail {
     this.code = null;
     const running = vehicle && fleet.find(vehicle)?.trip;
     const path = trip ? `trips/${trip}` : vehicle && `vehicles/${encodeURIComponent(vehicle)}`;
-    const line = path ? await trailLine(`/api/v1/${path}/trail?points=false&every_s=2`) : [];
+    const line = path ? await trailLine(`/api/v1/${path}/trail?points=false&tolerance_m=2`) : [];
     if (asked !== this.asked) return; // something else was selected meanwhile
     this.line = line;
     this.code = vehicle && (!trip || String(running?.id) === trip) ? vehicle : null; // it grows from here on

@@ -1,0 +1,122 @@
+"""Where a vehicle drove, for people and programs: of a vehicle over a time, or of a trip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from sqlite_utils import Database
+
+from appliance.completion import limits, window
+from appliance.config import Settings
+from appliance.domain.fix import Fix
+from appliance.domain.thinning import thinned
+from appliance.domain.trail import Stop, clean, stops
+from appliance.domain.trip import State
+from appliance.errors import InputError, NotFound, Permanent
+from appliance.storage import board, devices
+from appliance.storage.db import Row
+from appliance.storage.gps import Store
+from appliance.storage.times import parse
+
+MOST_FIXES = 250_000
+"""In one answer: it bounds the memory that one takes (about 100 MB) and its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A trail to show or to hand out: fixes in time order, outliers left out, and the stops among them.
+
+    `damaged_days` are the UTC days of which a part cannot be read and so is missing.
+    """
+
+    name: str
+    fixes: list[Fix]
+    stops: list[Stop]
+    damaged_days: list[date]
+
+
+def of_vehicle(
+    db: Database,
+    store: Store,
+    settings: Settings,
+    code: str,
+    start: datetime,
+    end: datetime,
+    *,
+    tolerance_m: float | None = None,
+) -> Track:
+    """The trail of a vehicle's position source of that time; start and end are included.
+
+    With a tolerance it is thinned (`domain/thinning.py`). Raises NotFound, and InputError where the times name no span
+    or the span holds more than `MOST_FIXES`.
+    """
+    check_span(start, end)
+    vehicle = board.vehicle_id(db, code)
+    if vehicle is None:
+        raise NotFound("no such vehicle", subject=code)
+    return _read(db, store, settings, code, vehicle, start, end, tolerance_m)
+
+
+def of_trip(
+    db: Database,
+    store: Store,
+    settings: Settings,
+    trip_id: int,
+    now: datetime,
+    *,
+    tolerance_m: float | None = None,
+) -> Track:
+    """The ride that is billed, up to now while it runs; empty before the trip starts and where it never did."""
+    row = board.trip(db, trip_id)
+    if row is None:
+        raise NotFound("no such trip", subject=f"trip {trip_id}")
+    name, span = f"trip-{trip_id}", _driven(row, now)
+    if span is None or row["vehicle_id"] is None:
+        return Track(name, [], [], [])
+    return _read(db, store, settings, name, row["vehicle_id"], *span, tolerance_m)
+
+
+def check_span(start: datetime, end: datetime) -> None:
+    """Raises InputError where two times name no span."""
+    for name, at in (("start", start), ("end", end)):
+        if at.tzinfo is None:
+            raise InputError("expected a time with a zone", subject=name, hint="for example 2026-01-26T15:57:02Z")
+    if start > end:
+        raise InputError("expected an end that is not before the start", subject="start, end")
+
+
+def _driven(row: Row, now: datetime) -> tuple[datetime, datetime] | None:
+    if row["state"] == State.completed:
+        return window(row)
+    began = row["on_board_at"] or row["arrived_pickup_at"] or row["en_route_at"]
+    return (parse(began), max(now, parse(began))) if began and row["state"] == State.in_progress else None
+
+
+def _read(
+    db: Database,
+    store: Store,
+    settings: Settings,
+    name: str,
+    vehicle: int,
+    start: datetime,
+    end: datetime,
+    tolerance_m: float | None,
+) -> Track:
+    source = devices.position_source_at(db, vehicle, end)
+    fixes: list[Fix] = []
+    damaged = []
+    for day in sorted({*store.days(), *store.damaged_days()}):
+        begin = datetime.combine(day, time(), UTC)
+        first, last = max(start, begin), min(end, begin + timedelta(days=1, milliseconds=-1))
+        if first > last:
+            continue
+        try:
+            fixes += store.trail(vehicle, source, first, last)
+        except Permanent:
+            damaged.append(day)
+            fixes += store.trail(vehicle, source, first, last, whole=False)
+        if len(fixes) > MOST_FIXES:
+            raise InputError(f"there are more than {MOST_FIXES} fixes", subject="start, end", hint="ask for less time")
+    kept, _outliers = clean(fixes, limits(settings))
+    return Track(name, kept if tolerance_m is None else thinned(kept, tolerance_m), stops(kept), damaged)
