@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -139,7 +139,7 @@ class Writer:
             " payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             map(_refused_row, batch.refused),
         )
-        _keep_sequences(tx, batch.sequences)
+        gps_days.keep_sequences(tx, batch.sequences)
         return stored
 
     def _store(self, tx: Tx, file: DayFile, day: date, arrivals: list[Arrival]) -> int:
@@ -294,18 +294,17 @@ class Store:
         if sequences := self._sequences(old):
             db = gps_days.open_to_write(self._folder, max([*self.days(), day]))
             with closing(db.conn), write_tx(db) as tx:
-                _keep_sequences(tx, sequences)
+                gps_days.keep_sequences(tx, sequences)
         old = sorted({*old, *(found for found in gps_days.set_aside_days(self._folder) if found < day)})
         for found in old:
             gps_days.delete(self._folder, found)
         return old
 
     def _sequences(self, days: Iterable[date]) -> dict[tuple[int, int], int]:
-        query = "SELECT device, epoch, seq FROM sequences"
         found: dict[tuple[int, int], int] = {}
-        for _day, kept in self._each(lambda conn, _day: conn.execute(query).fetchall(), days):
-            for device, epoch, seq in kept:
-                found[device, epoch] = max(seq, found.get((device, epoch), 0))
+        for _day, kept in self._each(lambda conn, _day: gps_days.sequences(conn), days):
+            for key, seq in kept.items():
+                found[key] = max(seq, found.get(key, 0))
         return found
 
     def _each(
@@ -334,13 +333,6 @@ class Store:
 def _damaged(day: date) -> Permanent:
     hint = "docs/storage.md, Damaged days, says what can be done"
     return Permanent("fixes of this day are damaged", subject=day.isoformat(), hint=hint)
-
-
-def _keep_sequences(tx: Tx, sequences: Mapping[tuple[int, int], int]) -> None:
-    tx.conn.executemany(
-        "INSERT INTO sequences VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
-        [(device, epoch, seq) for (device, epoch), seq in sequences.items()],
-    )
 
 
 def _refused_row(refused: Refused) -> tuple[Any, ...]:

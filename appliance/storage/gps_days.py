@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -90,8 +91,11 @@ def is_damaged(error: sqlite3.Error) -> bool:
 
 def set_aside(folder: Path, day: date, damage: str) -> None:
     """Renames a damaged file, so that the day can go on in a new one, and says so. It is kept for as long as the day
-    would be."""
+    would be. How far each device's numbering is on disk goes over into the new one, if it can still be read."""
     file = path(folder, day)
+    kept: dict[tuple[int, int], int] = {}
+    with suppress(sqlite3.DatabaseError), reading(folder, day) as conn:
+        kept = sequences(conn)
     number = 1
     while (aside := file.with_name(f"{file.name}.damaged-{number}")).exists():
         number += 1
@@ -102,6 +106,23 @@ def set_aside(folder: Path, day: date, damage: str) -> None:
     seal_file(folder, day).unlink(missing_ok=True)
     atomicfile.sync_folder(folder)
     _log.error("gps.day_set_aside", day=day.isoformat(), file=aside.name, damage=damage)
+    if kept:
+        db = open_to_write(folder, day)
+        with closing(db.conn), write_tx(db) as tx:
+            keep_sequences(tx, kept)
+
+
+def sequences(conn: sqlite3.Connection) -> dict[tuple[int, int], int]:
+    """How far each (device, epoch) is on disk, as this day has it."""
+    found = conn.execute("SELECT device, epoch, seq FROM sequences")
+    return {(device, epoch): seq for device, epoch, seq in found}
+
+
+def keep_sequences(tx: Tx, found: Mapping[tuple[int, int], int]) -> None:
+    tx.conn.executemany(
+        "INSERT INTO sequences VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
+        [(device, epoch, seq) for (device, epoch), seq in found.items()],
+    )
 
 
 def set_aside_days(folder: Path) -> set[date]:
@@ -141,6 +162,9 @@ def _make(file: Path) -> None:
         with write_tx(db) as tx:
             for statement in statements(DAY_SCHEMA):
                 tx.conn.execute(statement)
+            if file.stem in {day.isoformat() for day in set_aside_days(file.parent)}:
+                # Of no vehicle: the next ones have higher numbers than the watermark of the file before.
+                tx.conn.execute("INSERT INTO changes VALUES (?, 0, 0, 0)", (int(time.time()),))
         db.conn.close()  # writes the whole file and removes its WAL
         with suppress(FileExistsError):  # another process was quicker
             os.link(draft, file)

@@ -31,19 +31,18 @@ DAYS = 30
 GROUP = 500
 FIRST = date(2026, 1, 1)
 READ = 15
-COMMITS_S = 20.0
+DELETED = 28
 COPIES = 25
 """The recorded day is 1,533 fixes of 8 buses; so many fleets of them make a file whose empty pages do not count."""
 
 _DELETE = """
-import sys, time; from datetime import date; from pathlib import Path
+import sys, time; from datetime import timedelta; from pathlib import Path
 from appliance.storage.gps import Store
 store = Store(Path(sys.argv[1]))
-for day in store.days()[:int(sys.argv[2])]:
+for _ in sys.stdin:
     began = time.monotonic()
-    store.delete_before(date.fromordinal(day.toordinal() + 1))
+    store.delete_before(store.days()[0] + timedelta(days=1))
     print(time.monotonic() - began, flush=True)
-    time.sleep(1.0)
 """
 
 
@@ -186,27 +185,31 @@ def copies(gps: Path) -> None:
 
 
 def deletions(gps: Path) -> dict[str, float]:
-    """Commits of 25 fixes 20 times a second (500 fixes/s) into today, without and with a day deleted each second."""
+    """Commits of 25 fixes 20 times a second (500 fixes/s) into today. Every other second another process deletes a day
+    at its beginning; the seconds between are the comparison."""
     writer = Writer(gps, late_s=10.0)
-    commits(writer, 2.0)
-    alone = commits(writer, COMMITS_S)
-    process = subprocess.Popen(
-        [sys.executable, "-c", _DELETE, str(gps), str(DAYS - 2)], stdout=subprocess.PIPE, text=True
-    )
-    beside = commits(writer, COMMITS_S)
+    command = [sys.executable, "-c", _DELETE, str(gps)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin
+    taken: dict[bool, list[float]] = {True: [], False: []}
+    for second in range(-4, 2 * DELETED):  # the first ones warm up
+        beside = second >= 0 and second % 2 == 0
+        if beside:
+            print("next", file=process.stdin, flush=True)
+        found = commits(writer, 1.0)
+        if second >= 0:
+            taken[beside] += found
     out, _ = process.communicate(timeout=120)
     writer.close()
     deleted = [float(line) * 1000 for line in out.split()]
-    show(
-        "deleting a day",
-        f"p50 {statistics.median(deleted):.0f} ms   most {max(deleted):.0f} ms   ({len(deleted)} days)",
-    )
-    for what, each in (("alone", alone), ("beside deletions", beside)):
+    assert len(deleted) == DELETED
+    show("deleting a day", f"p50 {statistics.median(deleted):.0f} ms   most {max(deleted):.0f} ms   ({DELETED} days)")
+    for what, each in (("between deletions", taken[False]), ("beside deletions", taken[True])):
         show(f"commit of 25, {what}", f"p50 {p(each, 50):.1f} ms   p99 {p(each, 99):.1f} ms   most {max(each):.1f} ms")
     return {
         "delete_p50_ms": statistics.median(deleted), "delete_most_ms": max(deleted),
-        "commit_p50_ms": p(alone, 50), "commit_p99_ms": p(alone, 99),
-        "commit_beside_p50_ms": p(beside, 50), "commit_beside_p99_ms": p(beside, 99),
+        "commit_p50_ms": p(taken[False], 50), "commit_p99_ms": p(taken[False], 99),
+        "commit_beside_p50_ms": p(taken[True], 50), "commit_beside_p99_ms": p(taken[True], 99),
     }  # fmt: skip
 
 

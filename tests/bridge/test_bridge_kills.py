@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlite_utils import Database
 
 from appliance import clock
+from appliance.storage import gps_days
 from appliance.storage.db import value, write_tx
 from appliance.storage.gps import Store
 from mqtt_bridge import topics
@@ -150,3 +151,18 @@ def test_a_bridge_that_is_killed_twice_in_a_stream_loses_no_fix_and_doubles_none
     log = (broker.settings.paths.run_dir / "bridge.log").read_text()
     assert "trip.event" in log
     assert not any(personal in log for personal in ("Ada Marsh", "Dee Frost", "Utting"))
+
+
+def test_a_bridge_starts_beside_damaged_days_and_stores_what_comes(
+    role: Callable[[], Role], broker: Broker, loopback: Mqtt, stored: Store
+) -> None:
+    """They are set aside, and said."""
+    today = clock.now().date()
+    files = [gps_days.path(broker.settings.paths.gps_dir, day) for day in (today, today - timedelta(days=9))]
+    for file in files:
+        file.write_bytes(b"no database " * 999)
+    started = role()
+    assert stored.damaged_days() == [today - timedelta(days=9), today]
+    loopback.publish(GPS, fix(0, clock.now()))
+    wait_for(lambda: today in stored.days() and stored.count(), "the fix is stored in a new file")
+    assert started.log.read_text().count("gps.day_set_aside") == 2

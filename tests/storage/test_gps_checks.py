@@ -206,6 +206,22 @@ def test_a_trip_whose_fixes_were_set_aside_is_not_measured_by_what_is_left(folde
     assert gps_checks.damaged_days(folder) == []
 
 
+def test_numbering_is_carried_over_and_late_fixes_are_still_noticed_after_a_file_was_set_aside(folder: Path) -> None:
+    """Else a device would wait for ever for an acknowledgement, and the watermark would hide the first changes."""
+    writer, store = Writer(folder, late_s=10.0), Store(folder)
+    late = [Arrival(1, 1, Fix(NOON - timedelta(hours=n), 53.4, -2.9), NOON) for n in (1, 2)]
+    for each in late:
+        writer.commit(Batch([each], sequences={(1, 7): 900}), NOON)
+    watermark = store.changes(TODAY, 0)[-1].id
+    writer.close()
+    garbage_pages(file_of(folder, TODAY))
+    assert gps_checks.at_start(folder, TODAY) == [TODAY]
+    assert store.sequences() == {(1, 7): 900}
+    writer.commit(Batch(late), NOON)
+    writer.close()
+    assert [change.vehicle for change in store.changes(TODAY, watermark)][-1] == 1
+
+
 def test_retention_takes_seals_and_what_was_set_aside_along(folder: Path) -> None:
     gps_checks.at_night(folder, TODAY)
     garbage_header(file_of(folder, TODAY))

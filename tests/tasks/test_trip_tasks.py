@@ -10,6 +10,7 @@ import pytest
 
 from appliance import clock
 from appliance.domain.trip import Event
+from appliance.errors import Permanent
 from appliance.storage import jobs as job_rows
 from appliance.storage import trips, watermarks
 from appliance.storage.db import row, rows, value, write_tx
@@ -20,6 +21,7 @@ from tasks.box import Box
 from tasks.trips import (
     broadcast_gps_update,
     broadcast_trip_status,
+    check_gps_days,
     check_trip_timeouts,
     cleanup_old_gps_data,
     process_trip_completion,
@@ -90,12 +92,6 @@ def test_a_trip_that_is_not_completed_any_more_is_left_alone(box: Box, trip: int
     assert generate_invoice.apply(kwargs={"trip_id": trip}).get() == {"blocked": "not_finished"}
 
 
-def test_a_trip_over_a_damaged_day_is_not_closed_short(box: Box, trip: int) -> None:
-    (box.settings.paths.gps_dir / f"{NOON.date()}.db").write_bytes(b"no database " * 999)
-    assert process_trip_completion.apply(kwargs={"trip_id": trip}).state == "IGNORED"
-    assert value(box.db, "SELECT trail_closed_at FROM trips WHERE id = ?", trip) is None
-
-
 def test_a_trip_of_more_than_six_hours_is_flagged_once(box: Box, hired: Cast, set_clock: SetClock) -> None:
     with write_tx(box.db) as tx:
         for hours in (5, 7):
@@ -107,6 +103,21 @@ def test_a_trip_of_more_than_six_hours_is_flagged_once(box: Box, hired: Cast, se
     assert [one["id"] for one in rows(box.db, "SELECT id FROM trips WHERE flagged_at IS NOT NULL")] == [id]
     set_clock.move(3700)
     assert check_trip_timeouts.apply().get() == 1
+
+
+def test_a_damaged_day_is_found_and_its_trip_is_parked_and_not_measured_by_what_is_left(
+    box: Box, trip: int, set_clock: SetClock
+) -> None:
+    """A shorter trail would be a smaller bill."""
+    set_clock.move(DAY.total_seconds())
+    file = box.settings.paths.gps_dir / f"{NOON.date()}.db"
+    content = file.read_bytes()
+    file.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    assert check_gps_days.apply().get() == 1
+    assert box.fixes.damaged_days() == [NOON.date()]
+    with pytest.raises(Permanent, match="fixes of this day are damaged"):
+        process_trip_completion.apply((trip,)).get()
+    assert value(box.db, "SELECT trail_closed_at FROM trips WHERE id = ?", trip) is None
 
 
 class TestRetention:
