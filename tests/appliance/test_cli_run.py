@@ -130,7 +130,10 @@ def test_status_of_a_folder_without_a_box_is_not_running(data_dir: Path) -> None
     ended = depotbox("status", "--data-dir", data_dir)
     assert (ended.returncode, ended.stdout) == (3, f"not running ({data_dir})\n")
     ended = depotbox("status", "--json", "--data-dir", data_dir)
-    assert (ended.returncode, json.loads(ended.stdout)) == (3, {"running": False, "roles": [], "memory_bytes": 0, "damaged_days": []})
+    assert (ended.returncode, json.loads(ended.stdout)) == (
+        3,
+        {"running": False, "roles": [], "memory_bytes": 0, "damaged_days": []},
+    )
     assert not data_dir.exists()
 
 
