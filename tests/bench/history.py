@@ -182,6 +182,8 @@ def copies(gps: Path) -> None:
     for number in range(1, DAYS):
         shutil.copyfile(gps_days.path(gps, FIRST), gps_days.path(gps, FIRST + timedelta(days=number)))
     os.sync()
+    for number in range(DAYS):  # nobody has read a file of 30 days ago, and its pages need not be taken from the memory
+        forget(gps_days.path(gps, FIRST + timedelta(days=number)))
 
 
 def deletions(gps: Path) -> dict[str, float]:
