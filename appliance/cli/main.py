@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "user": ("appliance.cli.user:user", "Add and list the people who use the pages."),
     "fixes": ("appliance.cli.fixes:fixes", "Count fixes, look at rejected ones and restore them, take trails out."),
     "replay": ("mqtt_bridge.cli:replay", "Publish a recording as its vehicles."),
+    "simulate": ("mqtt_bridge.simulate_cli:simulate", "Load the running box with simulated vehicles."),
     "jobs": ("appliance.cli.jobs:jobs", "List, show, retry and discard jobs."),
     "queues": ("appliance.cli.queues:queues", "List, pause and resume the queues of jobs."),
     "schedule": ("appliance.cli.schedule:schedule", "List, change, pause and run what is scheduled."),

@@ -76,6 +76,11 @@ def add(
     return username
 
 
+def set_password(tx: Tx, username: str, password_hash: str) -> None:
+    """Gives a device another password; the broker has to be told."""
+    tx.conn.execute("UPDATE devices SET password_hash = ? WHERE username = ?", (password_hash, username))
+
+
 def position_source(db: Database, vehicle_id: int) -> Row | None:
     """The device whose fixes are the vehicle's trail; None while it has no device."""
     return row(

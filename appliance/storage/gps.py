@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -265,6 +265,22 @@ class Store:
         """How many fixes are stored, over all days."""
         counts = self._each(lambda conn, _day: int(conn.execute("SELECT count(*) FROM fixes").fetchone()[0]))
         return sum(count for _day, count in counts)
+
+    def counts_of(self, vehicles: Collection[int], codes: Collection[str]) -> tuple[int, int]:
+        """How many fixes of these vehicles are stored, and how many under these codes were rejected."""
+        stored, rejected = (
+            f"SELECT count(*) FROM {table} WHERE vehicle IN ({', '.join('?' * len(chosen))})"
+            for table, chosen in (("fixes", vehicles), ("rejected", codes))
+        )
+        found = (0, 0)
+        for _day, (one, other) in self._each(
+            lambda conn, _day: (
+                *conn.execute(stored, [*vehicles]).fetchone(),
+                *conn.execute(rejected, [*codes]).fetchone(),
+            )
+        ):
+            found = found[0] + one, found[1] + other
+        return found
 
     def rejected(
         self, limit: int = 100, offset: int = 0, *, vehicle: str | None = None, reason: str | None = None
