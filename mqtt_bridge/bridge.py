@@ -70,8 +70,7 @@ class Bridge:
 
     def _commit(self) -> None:
         stored = self.ingest.commit()
-        for message in stored.messages:
-            self.client.acknowledge(message)
+        self.client.acknowledge(stored.messages)
         for (vehicle, device), numbers in stored.numbering.items():
             for epoch, seq in numbers:
                 self.client.publish(topics.ack(vehicle, device), msgspec.json.encode({"epoch": epoch, "seq": seq}))
@@ -99,4 +98,4 @@ class Bridge:
             self.live.say(reply.outcome.events, reply.outcome.jobs)
             if reply.trip_id is not None and reply.outcome.events and reply.outcome.state:
                 self.live.status(reply.trip_id, reply.outcome.state)
-        self.client.acknowledge(message)
+        self.client.acknowledge([message])

@@ -30,7 +30,8 @@ class Inbox:
                 self._changed.wait(0.5)
             self._held.append(message)
             self._bytes += len(message.payload)
-            self._changed.notify_all()
+            if len(self._held) == 1:
+                self._changed.notify_all()
 
     def take(self, timeout_s: float) -> list[Message]:
         """All that has queued up, at most GROUP; waits up to `timeout_s` for the first. No linger: what comes while

@@ -37,6 +37,7 @@ class _Group:
     numbers: list[tuple[Key, int]] = field(default_factory=list)
     publishers: dict[int, Publisher] = field(default_factory=dict)
     newest: dict[str, tuple[int, Fix]] = field(default_factory=dict)
+    clock_trusted: bool | None = None
 
 
 class Ingest:
@@ -61,7 +62,8 @@ class Ingest:
         if address is None or message.retained or not message.payload:
             return
         publisher = self._directory.find(address)
-        trusted = clock.trusted(self._settings)
+        if group.clock_trusted is None:  # a look at the file system, once a group
+            group.clock_trusted = clock.trusted(self._settings)
         for element in decode(message.payload, self._settings.limits.payload_bytes):
             if isinstance(publisher, Rejection):
                 if element.fix or element.rejection:
@@ -74,7 +76,7 @@ class Ingest:
                 group.numbers.append(((publisher.device, element.epoch), element.seq))
             rejection = element.rejection
             if element.fix is not None:
-                rejection = check(element.fix, message.received, self._limits, trusted)
+                rejection = check(element.fix, message.received, self._limits, group.clock_trusted)
             if rejection is None and element.fix is not None:
                 self._accept(publisher, element.fix, message.received)
             elif rejection is not None:

@@ -102,7 +102,7 @@ class Load:
         """Messages that the broker has acknowledged."""
         return sum(line.acknowledged for line in self._lines)
 
-    def send(self, progress: Progress) -> None:
+    def send(self, progress: Progress = lambda *_: None) -> None:
         """Sends everything at its pace."""
         plan, total, sent = self.plan, self.plan.messages, 0
         each_s = plan.batch / plan.rate_hz / plan.vehicles
@@ -127,7 +127,7 @@ class Load:
                 self.behind_s = max(self.behind_s, time.monotonic() - self.began - sent * each_s)
             progress("sending", sent, total)
 
-    def drain(self, progress: Progress) -> None:
+    def drain(self, progress: Progress = lambda *_: None) -> None:
         """Waits until everything is stored and acknowledged, or nothing more has been for UNANSWERED_S."""
         total, before, since = self.plan.fixes, -1, time.monotonic()
         while time.monotonic() - since < UNANSWERED_S:

@@ -14,7 +14,7 @@ from appliance.config import Settings
 from appliance.errors import InputError, Unavailable
 from appliance.storage.gps import Store
 from mqtt_bridge import simulated_fleet, traffic
-from mqtt_bridge.feed import Feed
+from mqtt_bridge.feed import Feed, Seen
 from mqtt_bridge.load import Load, Plan, Progress
 
 
@@ -96,7 +96,7 @@ def run(db: Database, settings: Settings, plan: Plan, progress: Progress = lambd
         fixes_per_s=round(load.acknowledged / seconds, 1) if seconds > 0 else 0.0,
         behind_ms=round(load.behind_s * 1000, 1),
         commit=spread(load.took_s),
-        live=spread(_shown(load, feed)),
+        live=spread(shown(load, feed.seen)),
     )
 
 
@@ -110,10 +110,11 @@ def spread(took_s: Iterable[float]) -> Spread | None:
     return Spread(len(took), p50, p90, p99, round(took[-1] * 1000, 2))
 
 
-def _shown(load: Load, feed: Feed) -> Iterable[float]:
+def shown(load: Load, seen: Iterable[Seen]) -> Iterable[float]:
+    """From publish to the live feed, seconds, for each position of the load that was seen there."""
     form, step_ms = traffic.FORMATS[load.plan.form], 1000 / load.plan.rate_hz
-    for seen in feed.seen:
-        van = load.vans.get(seen.code)
-        sent_at = van.sent_of(form, seen.at_ms, step_ms, load.plan.batch) if van else None
-        if sent_at is not None and sent_at <= seen.seen_at:
-            yield seen.seen_at - sent_at
+    for one in seen:
+        van = load.vans.get(one.code)
+        sent_at = van.sent_of(form, one.at_ms, step_ms, load.plan.batch) if van else None
+        if sent_at is not None and sent_at <= one.seen_at:
+            yield one.seen_at - sent_at

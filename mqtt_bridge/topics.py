@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 ROOT = "depot/v1"
@@ -30,6 +31,7 @@ class Address:
     device: str | None
 
 
+@lru_cache(maxsize=4096)
 def address(topic: str) -> Address | None:
     """What an incoming topic says; None for a topic the box does not know.
 

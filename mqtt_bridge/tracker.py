@@ -137,7 +137,7 @@ class Fleet:
                     self._acknowledged(tracker, body)
                 else:
                     self._replied(tracker, body)
-        self._client.acknowledge(message)
+        self._client.acknowledge([message])
 
     def _acknowledged(self, tracker: Tracker, body: dict[str, Any]) -> None:
         through = body.get("seq")
