@@ -59,6 +59,18 @@ def published(flags: int, body: bytes) -> tuple[str, bytes, bytes]:
     return body[2:end].decode(), body[end:payload], body[payload:]
 
 
+def span(held: bytes, at: int) -> tuple[int, int]:
+    """Where the body of the packet at `at` starts and ends; (0, 0) while its length is not all there."""
+    size = shift = 0
+    for index in range(at + 1, min(at + 5, len(held))):
+        byte = held[index]
+        size |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return index + 1, index + 1 + size
+        shift += 7
+    return 0, 0
+
+
 class Reader:
     """Takes the stream apart; a packet may come in any number of pieces."""
 
@@ -70,13 +82,11 @@ class Reader:
         held = self._held + data if self._held else data
         at, end = 0, len(held)
         while end - at >= 2:
-            size, start = held[at + 1], at + 2
-            if size & 0x80:
-                size, start = _long(held, at + 1)
-            if start == 0 or start + size > end:
+            start, stop = span(held, at)
+            if start == 0 or stop > end:
                 break
-            yield held[at] >> 4, held[at] & 0x0F, held[start : start + size]
-            at = start + size
+            yield held[at] >> 4, held[at] & 0x0F, held[start:stop]
+            at = stop
         self._held = held[at:]
 
 
@@ -90,13 +100,3 @@ def _length(size: int) -> bytes:
     if size < 0x4000:
         return bytes((size & 0x7F | 0x80, size >> 7))
     return bytes((size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14))
-
-
-def _long(held: bytes, at: int) -> tuple[int, int]:
-    """(length, where the body starts) of a length of several bytes; (0, 0) while it is not all there."""
-    size = 0
-    for index, byte in enumerate(held[at : at + 4]):
-        size |= (byte & 0x7F) << 7 * index
-        if not byte & 0x80:
-            return size, at + index + 1
-    return 0, 0
