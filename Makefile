@@ -8,7 +8,8 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --all
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock screenshots chaos-replay chaos-jobs chaos-ingest bench-start bench-tasks bench-history clean
+.PHONY: help setup run test check lock screenshots chaos-replay chaos-jobs chaos-ingest bench-start bench-tasks \
+	bench-history bench-ingest clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,10 @@ bench-tasks: ## durable jobs against plain Celery tasks, and broadcasts beside a
 bench-history: ## a day of 7.2 million fixes: size, reading, checking, deleting; takes 10 GB of temporary space
 	@$(SETUP)
 	@exec $(BIN)/python -m tests.bench.history
+
+bench-ingest: ## how many fixes a second are stored, how soon, and beside a flood; memory with a million waiting
+	@$(SETUP)
+	@exec $(BIN)/python -m tests.bench.ingest
 
 chaos-replay: ## replay a recorded day while parts of the box are killed
 	@$(SETUP) --with-browser

@@ -127,6 +127,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     disk_free_mb: Annotated[
         int, Meta(ge=0, le=1_048_576, description="with less room than this on the disk the pages warn, MiB")
     ] = 512
+    fixes_per_s: Annotated[float, Meta(gt=0, description="fixes that a device may send all the time, a second")] = 20.0
+    fixes_burst: Annotated[int, Meta(ge=1, description="fixes that a device may send at once, from its buffer")] = (
+        100000
+    )
     trip_h: Annotated[float, Meta(gt=0, le=168, description="a trip under way for longer is flagged, hours")] = 6.0
     stale_s: Annotated[Seconds, Meta(description="without a fix for this long a vehicle is stale")] = 60.0
     silent_s: Annotated[Seconds, Meta(description="without a fix for this long a vehicle is silent")] = 600.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections import Counter
+from dataclasses import dataclass, field
 
 import msgspec
 from sqlite_utils import Database
@@ -13,11 +15,15 @@ from mqtt_bridge import topics, trip_events
 from mqtt_bridge.client import Client, Message
 from mqtt_bridge.directory import Directory, Publisher
 from mqtt_bridge.ingest import Ingest
+from mqtt_bridge.limiter import Limiter
 from mqtt_bridge.live import Live
 from mqtt_bridge.presence import Presence
 
 STATUSES = (b"online", b"offline", b"")
 """What a device, or the broker with its last will, may say of itself; empty: nothing any more."""
+
+EVENTS_PER_S, EVENTS_BURST = 2.0, 200.0
+"""Trip events that a vehicle may send all the time, and at once: more than a driver can press in a day."""
 
 _log = log.get(__name__)
 
@@ -35,6 +41,7 @@ class Bridge:
     live: Live
     directory: Directory
     presence: Presence
+    _buttons: Limiter[str] = field(default_factory=lambda: Limiter(EVENTS_PER_S, EVENTS_BURST))
 
     def handle(self, messages: list[Message]) -> None:
         pending = False
@@ -68,23 +75,25 @@ class Bridge:
             "status.not_understood", vehicle=address.vehicle, size=len(message.payload), expected="online or offline"
         )
 
+    def housekeeping(self) -> None:
+        """Once a second, also when nothing comes: says what was dropped of whom."""
+        self._commit()
+        for overrun in self._buttons.overruns(time.monotonic()):
+            _log.warning("trip.events_dropped", vehicle=overrun.key, events=overrun.dropped)
+
     def _commit(self) -> None:
         stored = self.ingest.commit()
         self.client.acknowledge(stored.messages)
         for (vehicle, device), numbers in stored.numbering.items():
             for epoch, seq in numbers:
                 self.client.publish(topics.ack(vehicle, device), msgspec.json.encode({"epoch": epoch, "seq": seq}))
-        for refused in stored.refused:
-            _log.warning(
-                "fix.rejected",
-                vehicle=refused.vehicle,
-                reason=refused.rejection.reason.value,
-                expected=refused.rejection.limit,
-            )
+        said = Counter((one.vehicle, one.rejection.reason.value, one.rejection.limit) for one in stored.refused)
+        for (vehicle, reason, expected), count in said.items():
+            _log.warning("fix.rejected", vehicle=vehicle, reason=reason, expected=expected, fixes=count)
         self.live.see(stored.newest)
 
     def _trip_event(self, message: Message, vehicle: str) -> None:
-        if not message.retained and message.payload:
+        if not message.retained and message.payload and self._presses(vehicle):
             reply = trip_events.press(self.db, self.settings, vehicle, message.payload)
             self.client.publish(topics.trip_reply(vehicle), reply.payload)
             _log.info(
@@ -99,3 +108,10 @@ class Bridge:
             if reply.trip_id is not None and reply.outcome.events and reply.outcome.state:
                 self.live.status(reply.trip_id, reply.outcome.state)
         self.client.acknowledge([message])
+
+    def _presses(self, vehicle: str) -> bool:
+        """Each event is a commit of its own. One that is dropped has no reply, so it is sent again."""
+        allowed = self._buttons.allows(vehicle, time.monotonic())
+        if allowed:
+            self._buttons.charge(vehicle, 1)
+        return allowed

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+
 from appliance import clock
 from appliance.config import Settings
-from appliance.domain.fix import Fix, Limits, Rejection, check
+from appliance.domain.fix import Fix, Limits, Reason, Rejection, check
 from appliance.payloads.elements import decode
 from appliance.storage.gps import Arrival, Batch, Refused, Writer
 from appliance.storage.gps_rows import newer
 from mqtt_bridge.client import Message
 from mqtt_bridge.directory import Directory, Publisher
+from mqtt_bridge.limiter import Limiter, Overrun
 from mqtt_bridge.sequences import Key, Sequences
 from mqtt_bridge.topics import Address
+
+_Sender = tuple[int, str]
+"""(device id, vehicle code)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +59,26 @@ class Ingest:
         self._writer = writer
         self._directory = directory
         self._sequences = sequences
+        self._limiter: Limiter[_Sender] = Limiter(settings.limits.fixes_per_s, settings.limits.fixes_burst)
         self._group = _Group()
 
     def add(self, message: Message, address: Address | None) -> None:
         """Takes a GPS message into the group. A retained one is no new fix; an empty one, or one without an address,
-        says nothing."""
+        says nothing. That of a device above its limit is not looked into: its numbers are not acknowledged, so a device
+        that numbers sends them again."""
         group = self._group
         group.messages.append(message)
         if address is None or message.retained or not message.payload:
             return
         publisher = self._directory.find(address)
+        if isinstance(publisher, Publisher) and not self._limiter.allows(_sender(publisher), time.monotonic()):
+            return
         if group.clock_trusted is None:  # a look at the file system, once a group
             group.clock_trusted = clock.trusted(self._settings)
-        for element in decode(message.payload, self._settings.limits.payload_bytes):
+        elements = decode(message.payload, self._settings.limits.payload_bytes)
+        if isinstance(publisher, Publisher):
+            self._limiter.charge(_sender(publisher), len(elements) or 1)
+        for element in elements:
             if isinstance(publisher, Rejection):
                 if element.fix or element.rejection:
                     self._refuse(
@@ -83,11 +97,14 @@ class Ingest:
                 self._refuse(publisher.code, publisher.device, rejection, element.raw, message.received)
 
     def commit(self) -> Stored:
-        """Makes the group durable and starts a new one."""
+        """Makes the group durable and starts a new one. Also when nothing came: what was dropped is said in time."""
+        now = clock.now()
+        for overrun in self._limiter.overruns(time.monotonic()):
+            self._refuse_overrun(overrun, now)
         group, self._group = self._group, _Group()
         after = self._sequences.after(group.numbers)
         group.batch.sequences = {key: seq for key, seq in after.items() if seq}
-        new_rows = self._writer.commit(group.batch, clock.now())
+        new_rows = self._writer.commit(group.batch, now)
         self._sequences.committed(group.numbers, after)
         numbering: dict[tuple[str, str], list[tuple[int, int]]] = {}
         for (device, epoch), seq in group.batch.sequences.items():
@@ -103,5 +120,20 @@ class Ingest:
         if known is None or newer(fix, known[1]):
             self._group.newest[publisher.code] = (publisher.vehicle, fix)
 
+    def _refuse_overrun(self, overrun: Overrun[_Sender], now: datetime) -> None:
+        limits, (device, code) = self._settings.limits, overrun.key
+        rejection = Rejection(
+            Reason.rate_limited,
+            f"{overrun.dropped} messages dropped in {overrun.seconds:.0f} s",
+            f"{limits.fixes_per_s:g} fixes a second, {limits.fixes_burst} at once",
+        )
+        # The moment makes it a row of its own: the same payload twice would be one.
+        raw = msgspec.json.encode({"dropped": overrun.dropped, "until": now})
+        self._refuse(code, device, rejection, raw, now)
+
     def _refuse(self, vehicle: str, device: int | None, rejection: Rejection, raw: bytes, received: datetime) -> None:
         self._group.batch.refused.append(Refused(vehicle, device, rejection, raw, received))
+
+
+def _sender(publisher: Publisher) -> _Sender:
+    return publisher.device, publisher.code

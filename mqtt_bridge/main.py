@@ -78,6 +78,7 @@ def main(settings: Settings) -> int:
             if messages:
                 bridge.handle(messages)
             if due.housekeeping():
+                bridge.housekeeping()
                 live.running(_running(db))
                 if client.connected:
                     alerts.step(presence.look())

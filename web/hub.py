@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from appliance import events, log
 from appliance.errors import Busy
 
-COALESCE_S = 0.25
+COALESCE_S = 0.1
 HEARTBEAT_S = 15.0
 MAX_PENDING = 2000
 MAX_STREAMS = 200

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     unknown_vehicle = auto()
     foreign_topic = auto()
     too_large = auto()
+    rate_limited = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class TestBrokerKilled:
         broker.restart()
         wait_for(lambda: readies, "it is connected again, and subscribed")
         acknowledged: list[int] = []
-        bench.client._paho.ack = lambda mid, qos: acknowledged.append(mid)  # type: ignore[method-assign]
+        bench.client._paho.acknowledge = acknowledged.extend  # type: ignore[method-assign]
         bench.bridge.handle([old])
         assert acknowledged == []
         assert stored.count() == before + 1
