@@ -177,7 +177,11 @@ class _Paho(paho.Client):
 
     def _create_unix_socket_connection(self) -> socket.socket:
         made = _ReadAhead(socket.AF_UNIX, socket.SOCK_STREAM)
-        made.connect(self._host)
+        try:
+            made.connect(self._host)
+        except OSError:
+            made.close()
+            raise
         return made
 
 

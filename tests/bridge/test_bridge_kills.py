@@ -73,6 +73,7 @@ class TestBrokerKilled:
         bench.client._resubscribed = lambda: readies.append(1)
         loopback.publish(GPS, fix(0, begin))
         (old,) = bench.arrived(1)
+        loopback.close()
         broker.restart()
         wait_for(lambda: readies, "it is connected again, and subscribed")
         acknowledged: list[int] = []
