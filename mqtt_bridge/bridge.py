@@ -54,6 +54,9 @@ class Bridge:
             if address is None or address.kind == "gps":
                 self.ingest.add(message, address)  # also what is no topic of ours: acknowledged in its turn
                 pending = True
+                if self.ingest.full:
+                    self._commit()
+                    pending = False
                 continue
             if pending:
                 self._commit()

@@ -20,6 +20,9 @@ from mqtt_bridge.limiter import Limiter, Overrun
 from mqtt_bridge.sequences import Key, Sequences
 from mqtt_bridge.topics import Address
 
+FULL = 10_000
+"""Fixes of one commit, and those of one message more: what is decoded takes many times the memory of its bytes."""
+
 _Sender = tuple[int, str]
 """(device id, vehicle code)."""
 
@@ -95,6 +98,11 @@ class Ingest:
                 self._accept(publisher, element.fix, message.received)
             elif rejection is not None:
                 self._refuse(publisher.code, publisher.device, rejection, element.raw, message.received)
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to commit, before more is added."""
+        return len(self._group.batch.arrivals) + len(self._group.batch.refused) >= FULL
 
     def commit(self) -> Stored:
         """Makes the group durable and starts a new one. Also when nothing came: what was dropped is said in time."""

@@ -40,7 +40,9 @@ max_queued_messages 1000000
 max_queued_bytes 134217728
 message_size_limit {message_bytes}
 max_packet_size {packet_bytes}
-memory_limit 536870912
+# Above what a full queue takes (measured: 500 MiB for a million fixes). At this limit the broker stops to deliver, so
+# that a queue which reached it would never be worked off.
+memory_limit 1073741824
 
 listener 0 {socket}
 max_connections 64

@@ -16,7 +16,10 @@ from appliance.storage import devices
 from appliance.storage.db import write_tx
 from appliance.storage.gps import Batch, Store, Writer
 from mqtt_bridge import directory as directory_module
+from mqtt_bridge import ingest as ingest_module
 from mqtt_bridge import topics
+from mqtt_bridge.bridge import Bridge
+from mqtt_bridge.client import Message
 from mqtt_bridge.directory import Directory, Publisher
 from mqtt_bridge.ingest import Ingest, Stored
 from tests.bridge.workbench import fix, ingest_of, message
@@ -201,6 +204,32 @@ def test_after_a_commit_that_failed_nothing_of_the_group_is_acknowledged_but_all
             take(ingest, *group)
     assert gps_store.count() == 0
     assert take(ingest, *group).numbering == {(VAN, TRACKER): [(0, 3)]}
+
+
+class Ears:
+    """Stands where the client and the live side are: keeps the packet ids of each acknowledgement."""
+
+    def __init__(self) -> None:
+        self.acknowledged: list[list[int]] = []
+
+    def acknowledge(self, messages: list[Message]) -> None:
+        self.acknowledged.append([one.mid for one in messages])
+
+    def publish(self, *_: object) -> bool:
+        return True
+
+    def see(self, *_: object) -> None: ...
+
+
+def test_large_arrays_are_committed_in_parts_and_acknowledged_in_order(
+    ingest: Ingest, depot: Settings, depot_db: Database, gps_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_module, "FULL", 10)
+    ears: Any = Ears()
+    bridge = Bridge(depot, depot_db, ears, ingest, ears)
+    bridge.handle([message([fix(4 * mid + n) for n in range(4)], mid=mid) for mid in range(8)])
+    assert ears.acknowledged == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    assert gps_store.count() == 32
 
 
 class TestDirectory:
