@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlite_utils import Database
 
 from appliance.config import Settings
-from appliance.servers import accounts, mosquitto
+from appliance.servers import access, accounts
 from appliance.storage import devices, vehicles
 from appliance.storage.db import write_tx
 
@@ -46,5 +46,5 @@ def prepare(db: Database, settings: Settings, count: int, now: datetime, *, own_
                     devices.set_password(tx, username, hashed)
             found.append(Simulated(id, code, username, password))
     if changed:
-        mosquitto.refresh_accounts(settings)
+        access.refresh(settings)
     return found

@@ -77,8 +77,11 @@ def add(
 
 
 def set_password(tx: Tx, username: str, password_hash: str) -> None:
-    """Gives a device another password; the broker has to be told."""
-    tx.conn.execute("UPDATE devices SET password_hash = ? WHERE username = ?", (password_hash, username))
+    """Gives a device with a password another one; the broker has to be told."""
+    tx.conn.execute(
+        "UPDATE devices SET password_hash = ? WHERE username = ? AND password_hash IS NOT NULL",
+        (password_hash, username),
+    )
 
 
 def position_source(db: Database, vehicle_id: int) -> Row | None:
