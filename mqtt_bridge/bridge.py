@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 from sqlite_utils import Database
@@ -17,6 +18,7 @@ from mqtt_bridge.directory import Directory, Publisher
 from mqtt_bridge.ingest import Ingest
 from mqtt_bridge.limiter import Limiter
 from mqtt_bridge.live import Live
+from mqtt_bridge.patience import Patience
 from mqtt_bridge.presence import Presence
 
 STATUSES = (b"online", b"offline", b"")
@@ -31,8 +33,8 @@ _log = log.get(__name__)
 @dataclass(slots=True)
 class Bridge:
     """Handles what has arrived, in its order. A trip event is a barrier: fixes that came before it are stored before
-    it is applied. An error of the storage is not caught: the process ends, nothing was acknowledged, and the broker
-    delivers the group again."""
+    it is applied. A full disk is waited for. Any other error of the storage is not caught: the process ends, nothing
+    was acknowledged, and the broker delivers the group again."""
 
     settings: Settings
     db: Database
@@ -41,6 +43,7 @@ class Bridge:
     live: Live
     directory: Directory
     presence: Presence
+    patience: Patience
     _buttons: Limiter[str] = field(default_factory=lambda: Limiter(EVENTS_PER_S, EVENTS_BURST))
 
     def handle(self, messages: list[Message]) -> None:
@@ -85,7 +88,7 @@ class Bridge:
             _log.warning("trip.events_dropped", vehicle=overrun.key, events=overrun.dropped)
 
     def _commit(self) -> None:
-        stored = self.ingest.commit()
+        stored = self.patience.until_there_is_room(self.ingest.commit)
         self.client.acknowledge(stored.messages)
         for (vehicle, device), numbers in stored.numbering.items():
             for epoch, seq in numbers:
@@ -97,7 +100,8 @@ class Bridge:
 
     def _trip_event(self, message: Message, vehicle: str) -> None:
         if not message.retained and message.payload and self._presses(vehicle):
-            reply = trip_events.press(self.db, self.settings, vehicle, message.payload)
+            press = partial(trip_events.press, self.db, self.settings, vehicle, message.payload)
+            reply = self.patience.until_there_is_room(press)
             self.client.publish(topics.trip_reply(vehicle), reply.payload)
             _log.info(
                 "trip.event",

@@ -105,14 +105,17 @@ class Ingest:
         return len(self._group.batch.arrivals) + len(self._group.batch.refused) >= FULL
 
     def commit(self) -> Stored:
-        """Makes the group durable and starts a new one. Also when nothing came: what was dropped is said in time."""
+        """Makes the group durable and starts a new one. Also when nothing came: what was dropped is said in time.
+
+        Raises DiskFull where there is no room; the group then waits for the next call."""
         now = clock.now()
         for overrun in self._limiter.overruns(time.monotonic()):
             self._refuse_overrun(overrun, now)
-        group, self._group = self._group, _Group()
+        group = self._group
         after = self._sequences.after(group.numbers)
         group.batch.sequences = {key: seq for key, seq in after.items() if seq}
         new_rows = self._writer.commit(group.batch, now)
+        self._group = _Group()
         self._sequences.committed(group.numbers, after)
         numbering: dict[tuple[str, str], list[tuple[int, int]]] = {}
         for (device, epoch), seq in group.batch.sequences.items():

@@ -14,6 +14,7 @@ from appliance import clock, completion
 from appliance.config import Settings
 from appliance.domain.fix import Fix
 from appliance.domain.presence import MOVING_KMH
+from appliance.errors import DiskFull
 from appliance.events import Publisher
 from appliance.notify import notify
 from appliance.sender import Sender
@@ -30,6 +31,7 @@ from mqtt_bridge.directory import Directory
 from mqtt_bridge.inbox import Inbox
 from mqtt_bridge.ingest import Ingest
 from mqtt_bridge.live import Live
+from mqtt_bridge.patience import Patience
 from mqtt_bridge.presence import Presence
 from mqtt_bridge.relay import Relay
 from mqtt_bridge.sequences import Sequences
@@ -61,13 +63,13 @@ def main(settings: Settings) -> int:
     ingest = Ingest(settings, limits, writer, directory, Sequences(fixes.sequences()))
     presence = Presence(settings, stored(db, fixes, settings))
     live = Live(Publisher(paths.redis_socket), Sender(settings), presence)
-    bridge = Bridge(settings, db, client, ingest, live, directory, presence)
+    stop = _StopFlag()
+    bridge = Bridge(settings, db, client, ingest, live, directory, presence, Patience(lambda: stop.set))
     alerts = Alerts(db, settings, live.say)
     assignments = Assignments(db, lambda topic, payload: client.publish(topic, payload, retain=True))
     due = _Due()
     relay = Relay(paths.redis_socket, lambda topic, payload: client.publish(topic, payload, qos=0), due.assignments)
 
-    stop = _StopFlag()
     live.start()
     relay.start()
     client.start(on_ready=due.everything)
@@ -80,10 +82,8 @@ def main(settings: Settings) -> int:
             if due.housekeeping():
                 bridge.housekeeping()
                 live.running(_running(db))
-                if client.connected:
-                    alerts.step(presence.look())
-                else:
-                    alerts.pause()
+                with suppress(DiskFull):  # the next step does it
+                    _watch(alerts, presence, client.connected)
             if client.connected and due.retained():
                 if due.reconnected():
                     assignments.forget()
@@ -98,6 +98,13 @@ def main(settings: Settings) -> int:
         live.stop()
         writer.close()
     return 0
+
+
+def _watch(alerts: Alerts, presence: Presence, connected: bool) -> None:
+    if connected:
+        alerts.step(presence.look())
+    else:
+        alerts.pause()
 
 
 class _StopFlag:

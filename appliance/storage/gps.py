@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
-from appliance import log
+from appliance import disk, log
 from appliance.domain.fix import Fix, Rejection
-from appliance.errors import Permanent
+from appliance.errors import DiskFull, Permanent
 from appliance.storage import gps_checks, gps_days, times
 from appliance.storage.db import Row, Tx, rows, value, write_tx
 from appliance.storage.gps_days import DayFile
@@ -89,8 +89,11 @@ class Writer:
         """Commits the batch and returns how many rows are new or changed. When it returns, everything is on disk.
 
         The sequence numbers go into today's file, which commits last: after a crash in between they say less than
-        is stored, never more. A fix later than `late_s` leaves a change row in the same transaction.
+        is stored, never more. A fix later than `late_s` leaves a change row in the same transaction. Raises DiskFull
+        before the room is used that fixes leave to everything else (`disk.RESERVE_BYTES`).
         """
+        if (batch.arrivals or batch.refused) and disk.room(self._folder).free < disk.RESERVE_BYTES:
+            raise DiskFull("the disk is full but for what trips and jobs need", subject=str(self._folder))
         today = day_of(now)
         days: defaultdict[date, list[Arrival]] = defaultdict(list)
         for arrival in batch.arrivals:

@@ -22,6 +22,7 @@ from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.client import Message
 from mqtt_bridge.directory import Directory, Publisher
 from mqtt_bridge.ingest import Ingest, Stored
+from mqtt_bridge.patience import Patience
 from tests.bridge.workbench import fix, ingest_of, message
 from tests.cast import NOON, OTHER_VAN, VAN, Cast, SetClock
 
@@ -226,7 +227,7 @@ def test_large_arrays_are_committed_in_parts_and_acknowledged_in_order(
 ) -> None:
     monkeypatch.setattr(ingest_module, "FULL", 10)
     ears: Any = Ears()
-    bridge = Bridge(depot, depot_db, ears, ingest, ears)
+    bridge = Bridge(depot, depot_db, ears, ingest, ears, Directory(depot_db), ears, Patience(lambda: True))
     bridge.handle([message([fix(4 * mid + n) for n in range(4)], mid=mid) for mid in range(8)])
     assert ears.acknowledged == [[0, 1, 2], [3, 4, 5], [6, 7]]
     assert gps_store.count() == 32

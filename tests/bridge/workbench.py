@@ -21,6 +21,7 @@ from mqtt_bridge.directory import Directory
 from mqtt_bridge.inbox import Inbox
 from mqtt_bridge.ingest import Ingest
 from mqtt_bridge.live import Live
+from mqtt_bridge.patience import Patience
 from mqtt_bridge.presence import Presence
 from mqtt_bridge.sequences import Sequences
 from tests.cast import NOON, VAN
@@ -57,7 +58,9 @@ class Workbench:
         self.ingest, self.writer = ingest_of(settings, db)
         self.presence = Presence(settings, {})
         self.live = Live(Publisher(settings.paths.redis_socket), Sender(settings), self.presence)
-        self.bridge = Bridge(settings, db, self.client, self.ingest, self.live, Directory(db), self.presence)
+        self.bridge = Bridge(
+            settings, db, self.client, self.ingest, self.live, Directory(db), self.presence, Patience(lambda: True)
+        )
 
     def start(self) -> None:
         self.client.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import httpx
 
-from appliance import config
+from appliance import config, disk
 from appliance.config import Settings
 from appliance.storage.gps import Store
 from mqtt_bridge.tracker import Fleet
@@ -25,10 +26,14 @@ from tests.chaos.ingest_under_fire import Driver
 from tests.e2e.running_box import RunningBox, wait_for
 
 DISK = "96m"
-FULL_S = 20.0
+FULL_S = 8.0
 """For so long nothing can be written."""
 BACK_WITHIN_S = 60.0
+NEARLY_S = 3.0
+LEFT = 16 * 1024 * 1024
+"""Less than what fixes leave to everything else."""
 VEHICLES = 5
+TRIP = {"pickup_at": "2026-12-01T09:00:00Z", "pickup_address": "here", "dropoff_address": "there"}
 
 
 def main(folder: Path) -> None:
@@ -63,12 +68,15 @@ def _fill_and_free(
 
     drive(lambda: trackers.acknowledged > 100, "fixes are acknowledged", 30)
     before = {name: role["restarts"] for name, role in box.roles().items()}
-    filler = folder / "filler"
-    _fill(filler)
+    filler, web = folder / "filler", f"http://127.0.0.1:{box.web_port}"
+    _fill(filler, leave=LEFT)
+    drive(NEARLY_S, "the disk is nearly full for a while", NEARLY_S + 10)
+    held, planned = trackers.waiting(), httpx.post(f"{web}/api/v1/trips", json=TRIP, timeout=10)
+    _fill(folder / "rest")
     drive(FULL_S, "the disk is full for a while", FULL_S + 10)
     acknowledged, stored = trackers.acknowledged, Store(settings.paths.gps_dir).count()
-    page = httpx.get(f"http://127.0.0.1:{box.web_port}/", timeout=10)
-    health = httpx.get(f"http://127.0.0.1:{box.web_port}/healthz", timeout=10)
+    page, health = httpx.get(f"{web}/", timeout=10), httpx.get(f"{web}/healthz", timeout=10)
+    refused = httpx.post(f"{web}/api/v1/trips", json=TRIP | {"ref": "B"}, timeout=20)
     filler.unlink()
     target = driver.driven * len(driver.codes)
     back_s = drive(lambda: trackers.acknowledged >= target, "what was held up is acknowledged", BACK_WITHIN_S)
@@ -76,11 +84,14 @@ def _fill_and_free(
     drive(lambda: trackers.acknowledged >= target + 500, "it goes on", 30)
     wait_for(lambda: trackers.step() or not trackers.waiting(), "all is acknowledged", 30)
     return {
-        "acknowledged_while_full": acknowledged,
-        "stored_while_full": stored,
-        "page_while_full": page.status_code,
-        "page_says_so": "disk" in page.text.lower(),
-        "health_while_full": health.status_code,
+        "held_up_when_nearly_full": held,
+        "trip_planned_when_nearly_full": planned.status_code,
+        "acknowledged_when_full": acknowledged,
+        "stored_when_full": stored,
+        "page_when_full": page.status_code,
+        "page_says": re.findall(r"disk \([^)]*\)", page.text),
+        "health_when_full": health.status_code,
+        "trip_planned_when_full": [refused.status_code, refused.json().get("detail")],
         "restarts": {
             name: role["restarts"] - before[name]
             for name, role in box.roles().items()
@@ -92,9 +103,12 @@ def _fill_and_free(
     }
 
 
-def _fill(file: Path) -> None:
-    """Takes all the room there is, to the last byte."""
+def _fill(file: Path, leave: int = 0) -> None:
+    """Takes the room there is, all but so much."""
     with file.open("wb", buffering=0) as out:
+        if leave:
+            os.posix_fallocate(out.fileno(), 0, disk.room(file.parent).free - leave)
+            return
         for size in (1 << 20, 1 << 12, 1):
             try:
                 while True:
