@@ -7,6 +7,7 @@ import time
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from mqtt_bridge.drive import Drive, Point
@@ -38,6 +39,11 @@ class Format:
     """Of its fix times: fixes of one vehicle must lie that far apart."""
 
 
+def _iso(ms: int) -> bytes:
+    """`2026-01-26T15:57:02.500Z`."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
+
+
 FORMATS: dict[str, Format] = {
     "native": Format(
         lambda spot: (
@@ -53,6 +59,41 @@ FORMATS: dict[str, Format] = {
         ),
         lambda ms, seq, epoch: b',"tst":%d,"seq":%d,"epoch":%d}' % (ms // 1000, seq, epoch),
         resolution_ms=1000,
+    ),
+    "teltonika": Format(
+        lambda spot: (
+            b'{"state":{"reported":{"latlng":"%.6f,%.6f","sp":%.0f,"ang":%.0f,"239":1'
+            % (spot.lat, spot.lon, spot.speed_kmh, spot.heading_deg)
+        ),
+        lambda ms, seq, epoch: b',"ts":%d}},"seq":%d,"epoch":%d}' % (ms, seq, epoch),
+    ),
+    "flespi": Format(
+        lambda spot: (
+            b'{"position.latitude":%.6f,"position.longitude":%.6f,"position.speed":%.1f,"position.direction":%.0f'
+            % (spot.lat, spot.lon, spot.speed_kmh, spot.heading_deg)
+        ),
+        lambda ms, seq, epoch: b',"timestamp":%.3f,"seq":%d,"epoch":%d}' % (ms / 1000, seq, epoch),
+    ),
+    "hfp": Format(
+        lambda spot: (
+            b'{"VP":{"lat":%.6f,"long":%.6f,"spd":%.2f,"hdg":%.0f'
+            % (spot.lat, spot.lon, spot.speed_kmh / 3.6, spot.heading_deg)
+        ),
+        lambda ms, seq, epoch: b',"tst":"%s"},"seq":%d,"epoch":%d}' % (_iso(ms), seq, epoch),
+    ),
+    "traccar_client": Format(
+        lambda spot: (
+            b'{"location":{"coords":{"latitude":%.6f,"longitude":%.6f,"speed":%.2f,"heading":%.0f,"accuracy":5}'
+            % (spot.lat, spot.lon, spot.speed_kmh / 3.6, spot.heading_deg)
+        ),
+        lambda ms, seq, epoch: b',"timestamp":"%s"},"seq":%d,"epoch":%d}' % (_iso(ms), seq, epoch),
+    ),
+    "traccar_forward": Format(
+        lambda spot: (
+            b'{"device":{"uniqueId":"sim"},"position":{"valid":true,"latitude":%.6f,"longitude":%.6f,"speed":%.2f,'
+            b'"course":%.0f' % (spot.lat, spot.lon, spot.speed_kmh / 1.852, spot.heading_deg)
+        ),
+        lambda ms, seq, epoch: b',"fixTime":"%s"},"seq":%d,"epoch":%d}' % (_iso(ms), seq, epoch),
     ),
 }
 
