@@ -189,6 +189,54 @@ def test_reminders_wait_while_news_about_payments_is_old(db: Database, data_dir:
                 ask(db, settings, now)
 
 
+@pytest.mark.usefixtures("invoice_id")
+def test_reminders_that_waited_for_the_relay_do_not_all_go_at_once(db: Database, settings: Settings) -> None:
+    """Only the highest stage that was reached goes; those before it have nothing more to say."""
+    for days in (1, 31, 61):
+        assert len(ask(db, settings, days_after_due(days))) == 1
+    ids = [one["id"] for one in rows(db, "SELECT id FROM reminders ORDER BY stage")]
+    with write_tx(db) as tx:
+        sent = [reminders.begin(tx, id, settings, days_after_due(62), f"job-{id}") for id in ids]
+    assert [letter is not None for letter in sent] == [False, False, True]
+
+
+@pytest.mark.usefixtures("invoice_id")
+def test_a_payer_without_mail_is_put_before_the_billers_once(db: Database, settings: Settings) -> None:
+    with write_tx(db) as tx:
+        tx.conn.execute("UPDATE payers SET delivery = 'print'")
+        bea = users.add(tx, "bea@example.org", "Bea", "biller", ISSUED)
+    for days in (1, 2):
+        assert ask(db, settings, days_after_due(days)) == []
+    (told,) = notifications.of_user(db, bea)
+    assert (told["type"], "takes no mail" in told["message"]) == ("reminder_by_post", True)
+
+
+def test_a_dispute_does_not_use_a_stage_up(db: Database, settings: Settings, invoice_id: int) -> None:
+    ask(db, settings, days_after_due(1))
+    with write_tx(db) as tx:
+        tx.conn.execute("UPDATE invoices SET state = 'disputed' WHERE id = ?", (invoice_id,))
+    assert begin(db, settings, days_after_due(1)) is None
+    with write_tx(db) as tx:
+        tx.conn.execute("UPDATE invoices SET state = 'issued' WHERE id = ?", (invoice_id,))
+    assert len(ask(db, settings, days_after_due(2))) == 1
+
+
+@pytest.mark.parametrize("hours", [-49, 1], ids=["old", "from the future"])
+@pytest.mark.usefixtures("invoice_id")
+def test_a_reminder_that_waited_is_not_sent_on_old_or_impossible_news(
+    db: Database, settings: Settings, data_dir: Path, hours: int
+) -> None:
+    ask(db, settings, days_after_due(1))
+    connected = load(data_dir, DEPOTBOX_UPSTREAM__URL="https://centre.example")
+    with write_tx(db) as tx:
+        identity.put(tx, reminders.PAYMENTS_NEWS, times.text(days_after_due(1) + timedelta(hours=hours)))
+    with pytest.raises(Transient, match="too old"):
+        begin(db, connected, days_after_due(1))
+    with write_tx(db) as tx:
+        identity.put(tx, reminders.PAYMENTS_NEWS, times.text(days_after_due(1)))
+    assert begin(db, connected, days_after_due(1)) is not None
+
+
 def test_the_aging_list_counts_what_is_owed(db: Database, settings: Settings, invoice_id: int) -> None:
     """One invoice, 45.00 less 20.00, moves through the buckets."""
     pay(db, invoice_id, 2000)
