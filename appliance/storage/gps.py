@@ -30,6 +30,7 @@ from appliance.storage.gps_days import DayFile
 from appliance.storage.gps_rows import (
     COLUMNS,
     DAY_MS,
+    T_BITS,
     UPSERT,
     day_of,
     from_row,
@@ -271,10 +272,10 @@ class Store:
 
     def counts_of(self, vehicles: Collection[int], codes: Collection[str]) -> tuple[int, int]:
         """How many fixes of these vehicles are stored, and how many under these codes were rejected."""
-        stored, rejected = (
-            f"SELECT count(*) FROM {table} WHERE vehicle IN ({', '.join('?' * len(chosen))})"
-            for table, chosen in (("fixes", vehicles), ("rejected", codes))
-        )
+        marks, names = (", ".join("?" * len(chosen)) for chosen in (vehicles, codes))
+        of_source = f"SELECT count(*) FROM fixes WHERE key BETWEEN id << {T_BITS} AND (id + 1 << {T_BITS}) - 1"
+        stored = f"SELECT coalesce(sum(({of_source})), 0) FROM sources WHERE vehicle IN ({marks})"
+        rejected = f"SELECT count(*) FROM rejected WHERE vehicle IN ({names})"
         found = (0, 0)
         for _day, (one, other) in self._each(
             lambda conn, _day: (

@@ -23,6 +23,7 @@ from mqtt_bridge import topics
 from mqtt_bridge.directory import Directory
 from mqtt_bridge.ingest import Ingest
 from mqtt_bridge.live import Live
+from mqtt_bridge.presence import Presence
 from mqtt_bridge.sequences import Sequences
 from tests.bridge.workbench import fix, message
 from tests.cast import MEMORY, NOON, VAN, Cast
@@ -65,6 +66,9 @@ def two_ways(draw: st.DrawFn) -> tuple[Groups, Groups]:
     return one, other
 
 
+MARKER = ("at", "lat", "lon", "speed_kmh", "heading_deg")
+
+
 class Screens:
     """What the pages were told."""
 
@@ -72,7 +76,9 @@ class Screens:
         self.markers: list[dict[str, Any]] = []
 
     def publish(self, *events: Event) -> bool:
-        self.markers += [dict(event.data) for event in events if event.kind == "vehicle"]
+        for event in events:
+            if event.kind == "vehicle":
+                self.markers.append({key: event.data[key] for key in MARKER})
         return True
 
     def knows_vehicles(self) -> bool:
@@ -92,7 +98,7 @@ def outcome(
     with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         store, writer, screens = Store(Path(name)), Writer(Path(name), late_s=10.0), Screens()
         ingest = Ingest(depot, limits, writer, Directory(db), Sequences({}))
-        live = Live(screens, NoQueue(), {})  # type: ignore[arg-type]
+        live = Live(screens, NoQueue(), Presence(depot, {}))  # type: ignore[arg-type]
         for number, group in enumerate(groups):
             for bodies in group:
                 said = [fix(body["seconds"], MIDNIGHT, **_without(body, "seconds")) for body in bodies]
@@ -102,7 +108,7 @@ def outcome(
         writer.close()
         start, end = MIDNIGHT - timedelta(minutes=5), MIDNIGHT + timedelta(minutes=5)
         fixes = store.trail(cast.van, cast.tracker, start, end)
-        newest = store.newest(MIDNIGHT).get(cast.van)
+        newest = store.newest({cast.van: cast.tracker}, None).get(cast.van)
     times = [marker["at"] for marker in screens.markers]
     assert times == sorted(times)
     marker = screens.markers[-1] if screens.markers else None
