@@ -40,8 +40,8 @@ max_queued_messages 1000000
 max_queued_bytes 134217728
 message_size_limit {message_bytes}
 max_packet_size {packet_bytes}
-# Above what a full queue takes (measured: 500 MiB for a million fixes). At this limit the broker stops to deliver, so
-# that a queue which reached it would never be worked off.
+# Above what a full queue takes (measured: 500 MiB for a million fixes). With 512 MiB, delivery of such a queue stopped
+# (seen once, and not with this limit).
 memory_limit 1073741824
 
 listener 0 {socket}
