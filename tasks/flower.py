@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+import sys
 from typing import Any
 
 import click
+from flower.command import apply_env_options, apply_options
 from flower.command import flower as flower_command
 from tornado.options import options as flower_options
 
@@ -23,22 +23,21 @@ __all__ = ["SECRET", "USER", "behind_a_password", "flower_command"]
 def behind_a_password(_app: Any, options: dict[str, Any]) -> None:
     """Sets Flower up and prints how to log in. Raises Refused for an address that others can reach: whoever gets in may
     send any task."""
-    given: Sequence[str] = options["tornado_argv"]
-    address = _given(given, "address") or _LOOPBACK[0]
-    if address not in _LOOPBACK:
-        hint = "from another machine through a tunnel: ssh -L 5555:127.0.0.1:5555"
-        raise Refused("Flower listens on loopback only", subject=f"--address={address}", hint=hint)
-    port = _given(given, "port") or str(flower_options.port)
     password = keys.own(config.load().paths, SECRET)
-    flower_options.address = address
-    flower_options.basic_auth = [f"{USER}:{password}"]
-    click.echo(f"Flower: http://{address}:{port}/  user: {USER}  password: {password}")
 
+    def lock() -> None:
+        # Flower takes options from its environment, its file and its command line, in this order and more than once.
+        address = flower_options.address or _LOOPBACK[0]
+        if address not in _LOOPBACK:
+            hint = "from another machine through a tunnel: ssh -L 5555:127.0.0.1:5555"
+            raise Refused("Flower listens on loopback only", subject=f"address {address}", hint=hint)
+        flower_options.address = address
+        flower_options.basic_auth = [f"{USER}:{password}"]
+        flower_options.auth = ""  # somebody else's login, in the place of the password
 
-def _given(arguments: Sequence[str], name: str) -> str | None:
-    """The value of an option as Flower will find it: on its command line, else in the environment."""
-    for argument in reversed(arguments):
-        key, _, value = argument.lstrip("-").partition("=")
-        if key == name:
-            return value
-    return os.environ.get(f"FLOWER_{name.upper()}")
+    # Tornado calls it whenever the options are complete: nothing that is read later can undo it.
+    flower_options.add_parse_callback(lock)
+    apply_env_options()
+    apply_options(sys.argv[0], options["tornado_argv"])
+    where = f"http://{flower_options.address}:{flower_options.port}/"
+    click.echo(f"Flower: {flower_options.unix_socket or where}  user: {USER}  password: {password}")
