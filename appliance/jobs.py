@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from appliance.errors import InputError
 from appliance.storage import jobs as rows
 from appliance.storage.db import Tx
 
@@ -33,6 +35,19 @@ TASKS: dict[str, Queue] = {
     "users.tasks.send_daily_digest": "low_priority",
 }
 """Wire name of every task and its queue. The Celery routes and the senders read this one table."""
+
+EPHEMERAL = frozenset({"trips.tasks.broadcast_gps_update", "trips.tasks.broadcast_trip_status"})
+"""Tasks that never have a row: the next one says more."""
+_OWN = ("trips.", "billing.", "users.", "sync.")
+"""What the names of the box's own tasks begin with; those of a depot's own tasks do not."""
+
+
+def check_name(name: str) -> None:
+    """Raises InputError for a name under which the box alone has tasks and has none. Only a worker knows the tasks of
+    the depot's own."""
+    if name.startswith(_OWN) and name not in TASKS:
+        (nearest,) = difflib.get_close_matches(name, TASKS, 1, 0.0)
+        raise InputError("there is no such task", subject=name, hint=f"is {nearest} meant?")
 
 
 def queue_of(name: str) -> Queue:
@@ -76,7 +91,12 @@ def enqueue_call(
     key: str | None = None,
     id: str | None = None,
 ) -> Ask:
-    """The same for arguments of any names: a task of the depot's own may well call one `key`, `id` or `name`."""
+    """The same for arguments of any names: a task of the depot's own may well call one `key`, `id` or `name`.
+
+    Raises InputError for a task that never has a row.
+    """
+    if name in EPHEMERAL:
+        raise InputError("it is ephemeral: no job, and nothing to schedule", subject=name)
     found = rows.add(
         tx, id or str(uuid.uuid4()), name, queue_of(name), dict(arguments),
         due_at=now + timedelta(seconds=delay_s), now=now, key=key,

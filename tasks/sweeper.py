@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from appliance import dispatch, log, worker_lock
 from appliance.config import Settings
-from appliance.jobs import Ask
+from appliance.jobs import EPHEMERAL, Ask
 from appliance.sender import Sender
 from appliance.storage import jobs, times, trips, watermarks
 from appliance.storage.db import Row, write_tx
@@ -58,7 +58,7 @@ class Sweeper:
     def send_again(self, now: datetime) -> int:
         """Sends jobs that have come due, and jobs whose message must be lost. Returns how many. A message too many
         does no harm, but a queue that is merely long is not made longer."""
-        waiting = jobs.unfinished(self._db, now)
+        waiting = [row for row in jobs.unfinished(self._db, now) if not self._parked(row, now)]
         chosen = [
             row
             for queue, rows in groupby(waiting, key=lambda row: str(row["queue"]))
@@ -105,6 +105,15 @@ class Sweeper:
             else:
                 self._seen[day] = stamp
         return done
+
+    def _parked(self, row: Row, now: datetime) -> bool:
+        """Parks a row that no worker ever claims: somebody has written it by hand."""
+        if row["name"] not in EPHEMERAL:
+            return False
+        with write_tx(self._db) as tx:
+            jobs.park(tx, row["id"], "an ephemeral task has no job", now)
+        _log.error("job.failed", job=row["id"], task=row["name"], error_type="Ephemeral")
+        return True
 
     def _length(self, queue: str) -> int:
         found = self._queues.llen(queue)

@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("mqtt_bridge.simulate_cli:simulate", "Load the running box with simulated vehicles."),
     "jobs": ("appliance.cli.jobs:jobs", "List, show, retry and discard jobs."),
     "queues": ("appliance.cli.queues:queues", "List, pause and resume the queues of jobs."),
-    "schedule": ("appliance.cli.schedule:schedule", "List, change, pause and run what is scheduled."),
+    "schedule": ("appliance.cli.schedule:schedule", "List, change, pause, run and delete what is scheduled."),
     "celery": ("tasks.command:celery", "Celery's own commands, against this box."),
     "flower": ("tasks.command:flower", "Flower, a dashboard for Celery, on this machine only."),
     "version": ("appliance.cli.version:version", "Show the version."),

@@ -7,7 +7,7 @@ import json
 import click
 
 from appliance import clock, timetable
-from appliance.cli.depot import opened
+from appliance.cli.depot import opened, operator
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
@@ -39,16 +39,17 @@ def list_(settings: Settings, as_json: bool) -> None:
                 "enabled": "yes" if one["enabled"] else "paused",
                 "last_run": local(one["last_run_at"], settings.zone),
                 "next_run": local(one["next_run_at"], settings.zone),
+                "missed": one["missed"],
             }
             for one in found
         ]
-    print_list(items, as_json=as_json, empty="nothing is scheduled")
+    print_list(items, as_json=as_json, empty="nothing is scheduled", right=("missed",))
 
 
 @schedule.command("set")
 @click.argument("name")
 @click.option("--task", help="Wire name of the task; needed for a new entry.")
-@click.option("--every", "every_s", type=click.FloatRange(min=1), help="Interval, seconds.")
+@click.option("--every", "every_s", type=float, help="Interval, seconds; 1 to a year.")
 @click.option("--crontab", help="Minute, hour, day of month, month, day of week: '0 2 * * *'.")
 @click.option("--zone", help="IANA time zone of the crontab; else the depot's.")
 @click.option("--arguments", help="The task's arguments, a JSON object.")
@@ -72,18 +73,36 @@ def set_(
             crontab=crontab,
             zone=zone,
             arguments=arguments,
+            who=operator(),
             now=clock.now(),
         )
 
 
 @schedule.command()
 @click.argument("name")
-@click.option("--off", is_flag=True, help="Let it go on.")
 @with_settings
-def pause(settings: Settings, name: str, off: bool) -> None:
-    """Pause the entry NAME, or (--off) let it go on."""
+def pause(settings: Settings, name: str) -> None:
+    """Pause the entry NAME until it is resumed."""
     with opened(settings) as db:
-        (timetable.resume if off else timetable.pause)(db, name)
+        timetable.pause(db, name, operator(), clock.now())
+
+
+@schedule.command()
+@click.argument("name")
+@with_settings
+def resume(settings: Settings, name: str) -> None:
+    """Let the entry NAME go on, planned anew."""
+    with opened(settings) as db:
+        timetable.resume(db, name, operator(), clock.now())
+
+
+@schedule.command()
+@click.argument("name")
+@with_settings
+def delete(settings: Settings, name: str) -> None:
+    """Delete the entry NAME. The box's own can only be paused."""
+    with opened(settings) as db:
+        timetable.delete(db, name, operator(), clock.now())
 
 
 @schedule.command()
@@ -93,7 +112,7 @@ def run(settings: Settings, name: str) -> None:
     """Run the entry NAME now, besides its times."""
     with opened(settings) as db:
         with write_tx(db) as tx:
-            ask = timetable.run_now(tx, name, clock.now())
+            ask = timetable.run_now(tx, name, operator(), clock.now())
         Sender(settings).send([ask])
     click.echo(ask.id)
 

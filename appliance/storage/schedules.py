@@ -17,6 +17,7 @@ _DEFAULTS = (
     ("bill-unblocked-trips", "billing.tasks.bill_unblocked_trips", 900.0, None),
     ("process-overdue-invoices", "billing.tasks.process_overdue_invoices", None, "0 2 * * *"),
 )
+DEFAULT_NAMES = frozenset(name for name, *_ in _DEFAULTS)
 
 
 def ensure_defaults(tx: Tx) -> None:
@@ -74,6 +75,11 @@ def enable(tx: Tx, name: str, enabled: bool) -> bool:
         "UPDATE schedules SET enabled = ?, next_run_at = NULL WHERE name = ?", (int(enabled), name)
     )
     return cursor.rowcount == 1
+
+
+def delete(tx: Tx, name: str) -> bool:
+    """False where there is none."""
+    return tx.conn.execute("DELETE FROM schedules WHERE name = ?", (name,)).rowcount == 1
 
 
 def get(db: Database, name: str) -> Row | None:

@@ -147,6 +147,21 @@ def test_the_schedule_is_listed(box: Any, db: Database) -> None:
     assert "every 1 h" in said
 
 
+def test_an_entry_is_set_paused_resumed_and_deleted(box: Any, db: Database) -> None:
+    assert box("schedule", "set", "mine", "--task", "night.count", "--every", "nan").code == 65
+    assert box("schedule", "set", "mine", "--task", "night.count", "--every", "60").code == 0
+    with write_tx(db) as tx:
+        tx.conn.execute("UPDATE schedules SET missed = 17 WHERE name = 'mine'")
+    assert box("schedule", "pause", "mine").code == 0
+    assert "17" in next(line for line in box("schedule", "list").out.splitlines() if line.startswith("mine"))
+    assert value(db, "SELECT enabled FROM schedules WHERE name = 'mine'") == 0
+    assert box("schedule", "resume", "mine").code == 0
+    assert value(db, "SELECT enabled FROM schedules WHERE name = 'mine'") == 1
+    assert box("schedule", "delete", "mine").code == 0
+    assert value(db, "SELECT count(*) FROM schedules WHERE name = 'mine'") == 0
+    assert value(db, "SELECT count(*) FROM audit_log WHERE subject_uid = 'mine' AND who LIKE 'cli:%'") == 4
+
+
 @pytest.mark.parametrize(
     ("every_s", "crontab", "expected"),
     [

@@ -33,7 +33,7 @@ def db(tmp_path: Path) -> Iterator[Database]:
 
 def entry(db: Database, **when: object) -> None:
     options = {"every_s": None, "crontab": None, "zone": None, "arguments": None} | when
-    timetable.change(db, "entry", task="trips.tasks.check_trip_timeouts", now=NOW, **options)  # type: ignore[arg-type]
+    timetable.change(db, "entry", task="trips.tasks.check_trip_timeouts", who="test", now=NOW, **options)  # type: ignore[arg-type]
 
 
 class Box:

@@ -208,3 +208,16 @@ def test_an_attempt_that_ends_while_it_is_judged_is_left_alone(box: Box, sweeper
         job_rows.wait(tx, asked.id, 1, NOON, "too late", failures=1)
     assert sweeper.free_jobs_of_dead_workers(NOON) == 0
     assert value(box.db, "SELECT state FROM jobs") == "done"
+
+
+def test_an_ephemeral_task_in_a_row_is_parked_and_not_sent_for_ever(
+    box: Box, sweeper: Sweeper, redis_of_depot: Redis
+) -> None:
+    (asked,) = ask(box.db)
+    with write_tx(box.db) as tx:
+        tx.conn.execute("UPDATE jobs SET name = 'trips.tasks.broadcast_gps_update'")
+    assert sweeper.send_again(NOON + 10 * SECOND) == 0
+    job = job_rows.get(box.db, asked.id)
+    assert job is not None
+    assert (job["state"], job["error"]) == ("failed", "an ephemeral task has no job")
+    assert queued(redis_of_depot) == []

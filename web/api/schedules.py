@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from litestar import get, post, put
+from litestar import delete, get, post, put
 from litestar.params import FromPath, RequestBody
 from msgspec import Meta, Struct
 
@@ -14,14 +14,14 @@ from appliance.errors import NotFound
 from appliance.storage import schedules
 from appliance.storage.db import write_tx
 from web.api.answers import Page, Schedule, make
-from web.parts import Given, Parts
+from web.parts import WHO, Given, Parts
 
 
 class NewSchedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Either `every_s` or `crontab`. What is left out stays as it is; a new entry needs its `task`."""
 
     task: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-    every_s: Annotated[float, Meta(ge=1, le=31_622_400)] | None = None
+    every_s: Annotated[float, Meta(ge=timetable.SHORTEST_S, le=timetable.LONGEST_S)] | None = None
     crontab: Annotated[str, Meta(max_length=200)] | None = None
     zone: Annotated[str, Meta(max_length=64)] | None = None
     arguments: dict[str, Any] | None = None
@@ -51,6 +51,7 @@ def set_schedule(parts: Given, name: FromPath[str], data: RequestBody[NewSchedul
             crontab=data.crontab,
             zone=data.zone,
             arguments=None if data.arguments is None else json.dumps(data.arguments),
+            who=WHO,
             now=parts.now(),
         )
     return _read(parts, name)
@@ -59,21 +60,27 @@ def set_schedule(parts: Given, name: FromPath[str], data: RequestBody[NewSchedul
 @post("/schedules/{name:str}/pause", sync_to_thread=True, status_code=200, summary="Pause an entry")
 def pause_schedule(parts: Given, name: FromPath[str]) -> Schedule:
     with parts.db() as db:
-        timetable.pause(db, name)
+        timetable.pause(db, name, WHO, parts.now())
     return _read(parts, name)
 
 
 @post("/schedules/{name:str}/resume", sync_to_thread=True, status_code=200, summary="Let a paused entry go on")
 def resume_schedule(parts: Given, name: FromPath[str]) -> Schedule:
     with parts.db() as db:
-        timetable.resume(db, name)
+        timetable.resume(db, name, WHO, parts.now())
     return _read(parts, name)
+
+
+@delete("/schedules/{name:str}", sync_to_thread=True, summary="Delete an entry; the box's own can only be paused")
+def delete_schedule(parts: Given, name: FromPath[str]) -> None:
+    with parts.db() as db:
+        timetable.delete(db, name, WHO, parts.now())
 
 
 @post("/schedules/{name:str}/run", sync_to_thread=True, status_code=200, summary="Run an entry now, besides its times")
 def run_schedule(parts: Given, name: FromPath[str]) -> AskedFor:
     with parts.db() as db, write_tx(db) as tx:
-        ask = timetable.run_now(tx, name, parts.now())
+        ask = timetable.run_now(tx, name, WHO, parts.now())
     parts.sender.send([ask])
     return AskedFor(ask.id)
 
@@ -90,4 +97,6 @@ def _made(row: dict[str, Any]) -> Schedule:
     return make(Schedule, {**row, "arguments": json.loads(row["arguments"]), "enabled": bool(row["enabled"])})
 
 
-HANDLERS: list[Any] = [list_schedules, set_schedule, pause_schedule, resume_schedule, run_schedule]
+HANDLERS: list[Any] = [
+    list_schedules, set_schedule, pause_schedule, resume_schedule, delete_schedule, run_schedule
+]  # fmt: skip
