@@ -55,7 +55,7 @@ def from_http(request: Request[Any, Any, Any], error: HTTPException) -> Response
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return unforeseen(request, error)
     status = HTTPStatus(error.status_code)
-    return answer(request, status, _fields(error) or error.detail or status.phrase, dict(error.headers or {}))
+    return answer(request, status, _fields(request, error) or error.detail or status.phrase, dict(error.headers or {}))
 
 
 def too_large(request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
@@ -83,14 +83,23 @@ def answer(
     return Response(msgspec.json.encode(problem), status_code=status, media_type=PROBLEM_JSON, headers=headers)
 
 
-def _fields(error: HTTPException) -> str:
+def _fields(request: Request[Any, Any, Any], error: HTTPException) -> str:
     """Litestar's list of what does not fit, as one line that names each field."""
     found: list[str] = []
     for item in error.extra if isinstance(error.extra, list) else []:
         if isinstance(item, dict) and "message" in item:
-            key = str(item.get("key") or "")
-            found.append(f"{key}: {item['message']}" if key else str(item["message"]))
+            key, message = str(item.get("key") or ""), str(item["message"])
+            if (key, message) == ("data", "'data'"):  # a KeyError of Litestar's: there is none
+                key, message = "", "expected a body, a JSON object"
+            found.append(f"{_outside(request, key)}: {message}" if key else message)
     return "; ".join(found)
+
+
+def _outside(request: Request[Any, Any, Any], key: str) -> str:
+    """The name by which a client knows a parameter: `state`, where the function has it as `with_state`."""
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
+    definition = parameter.kwarg_definition if parameter else None
+    return getattr(definition, "name", None) or key
 
 
 def _route(request: Request[Any, Any, Any]) -> str:

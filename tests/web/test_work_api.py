@@ -71,6 +71,8 @@ def test_a_schedule_is_listed_set_paused_and_run(client: Client, db: Database) -
     [
         ({"crontab": "61 2 * * *", "task": TIMEOUTS}, "crontab"),
         ({"crontab": "0 2 * * *", "task": TIMEOUTS, "zone": "Mars/Base"}, "time zone"),
+        ({"crontab": "0 2 * * *", "task": TIMEOUTS, "zone": "Europe"}, "time zone"),
+        ({"every_s": 5, "task": "users.tasks.send_digest"}, "users.tasks.send_daily_digest"),
         ({"task": TIMEOUTS}, "either an interval or a crontab"),
         ({"every_s": 5}, "needs its task"),
         ({"every_s": 0.1, "task": TIMEOUTS}, "every_s"),
@@ -82,6 +84,21 @@ def test_a_wrong_schedule_is_one_line_and_changes_nothing(
 ) -> None:
     assert said in problem(client.put("/api/v1/schedules/new", json=body), 400)
     assert value(db, "SELECT count(*) FROM schedules WHERE name = 'new'") == 0
+
+
+def test_a_schedule_is_deleted_and_the_boxs_own_is_not(client: Client, db: Database) -> None:
+    with write_tx(db) as tx:
+        schedules.ensure_defaults(tx)
+    assert client.put("/api/v1/schedules/mine", json={"every_s": 60, "task": "night.count"}).status_code == 200
+    assert client.delete("/api/v1/schedules/mine").status_code == 204
+    problem(client.delete("/api/v1/schedules/mine"), 404)
+    assert "pausing it lasts" in problem(client.delete("/api/v1/schedules/check-trip-timeouts"), 409)
+    assert value(db, "SELECT who FROM audit_log WHERE action = 'schedule.deleted'") == "local"
+
+
+def test_what_does_not_fit_is_named_as_the_client_knows_it(client: Client) -> None:
+    assert problem(client.post("/api/v1/invoices/1/void"), 400) == "expected a body, a JSON object"
+    assert problem(client.get("/api/v1/jobs?state=bogus"), 400) == "state: Invalid enum value 'bogus'"
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "run"])
