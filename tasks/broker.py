@@ -33,9 +33,9 @@ class Channel(BaseChannel):
     def queue_purge(self, queue: str, **kwargs: Any) -> int:
         """Returns how many tasks were removed: messages or rows, whichever are more, since most are both. The rows go
         first: a message without a row does no harm."""
-        from tasks.discarding import discard_queue  # here: most processes never purge
+        from tasks.discarding import discard_queue, operator  # here: most processes never purge
 
-        discarded = discard_queue(queue) if queue in QUEUES else 0
+        discarded = discard_queue(queue, operator()) if queue in QUEUES else 0
         return max(discarded, int(super().queue_purge(queue, **kwargs)))
 
 

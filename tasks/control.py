@@ -15,9 +15,11 @@ from celery.worker import state as worker_state
 
 from appliance import errors
 from appliance.storage import queues
-from tasks.discarding import depot, discard_jobs
+from tasks.discarding import check_signal, depot, discard_jobs, operator
 
 FAILED_LIMIT = 50
+WHO = "celery"
+"""Who revokes what a worker alone has heard of."""
 
 _celery_revoke = celery_control.Panel.data["revoke"]
 _OWN_ERRORS = tuple(f"{name}: " for name, kind in vars(errors).items() if isinstance(kind, type))
@@ -29,11 +31,28 @@ else:
 
 
 class BoxControl(BaseControl):
-    """`app.control`. A revoke takes effect on the rows here, so that it needs no worker that listens."""
+    """`app.control`. A revoke takes effect on the rows here, so that it needs no worker that listens, and the audit
+    log names who asked for it."""
 
-    def revoke(self, task_id: str | list[str], destination: Any = None, terminate: bool = False, **options: Any) -> Any:
-        discard_jobs(maybe_list(task_id) or [], running=terminate)
-        return super().revoke(task_id, destination, terminate, **options)
+    _replies: Any = None
+
+    def broadcast(self, command: str, arguments: Any = None, *args: Any, **options: Any) -> Any:
+        given = dict(arguments or {})
+        if command in ("revoke", "terminate"):
+            check_signal(given.get("signal"))
+            ending = command == "terminate" or bool(given.get("terminate"))
+            discard_jobs(maybe_list(given.get("task_id")) or [], operator(), running=ending)
+        self._replies = super().broadcast(command, arguments, *args, **options)
+        return self._replies
+
+    def refusals(self) -> list[tuple[str, Any]]:
+        """Which workers have answered the last command with an error, and what they say."""
+        return [
+            (worker, answer["error"])
+            for reply in self._replies or []
+            for worker, answer in reply.items()
+            if isinstance(answer, dict) and "error" in answer
+        ]
 
 
 @celery_control.inspect_command(args=[("limit", int)], signature=f"[limit={FAILED_LIMIT}]")
@@ -48,7 +67,8 @@ def failed(state: Any, limit: int = FAILED_LIMIT, **_: Any) -> list[dict[str, An
 def revoke(state: Any, task_id: Any, terminate: bool = False, signal: str | None = None, **_: Any) -> Any:
     """Discard jobs that have not begun; with terminate, also end those that run."""
     ids = set(maybe_list(task_id) or [])
-    known = discard_jobs(ids, running=terminate)  # before the signal: the sweeper must find a discarded row
+    check_signal(signal)
+    known = discard_jobs(ids, WHO, running=terminate)  # before the signal: the sweeper must find a discarded row
     answer = _celery_revoke(state, list(ids), terminate=terminate, signal=signal)
     for id in known:
         worker_state.revoked.discard(id)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import signal
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
+from celery.platforms import signals
 from sqlite_utils import Database
 
 from appliance import clock, config
+from appliance.cli.depot import operator
+from appliance.errors import InputError
 from appliance.storage import audit, queues
-from appliance.storage.db import open_depot, write_tx
+from appliance.storage.db import Row, Tx, open_depot, write_tx
 
-WHO = "celery"
+__all__ = ["check_signal", "depot", "discard_jobs", "discard_queue", "operator"]
 
 
 @contextmanager
@@ -24,23 +28,38 @@ def depot() -> Iterator[Database]:
         db.conn.close()
 
 
-def discard_jobs(ids: Collection[str], *, running: bool) -> dict[str, str]:
+def check_signal(name: str | int | None) -> None:
+    """Raises InputError for what no signal is called; asked before a row is touched."""
+    try:
+        known = signals.signum(name or "SIGTERM") in signal.valid_signals()
+    except (TypeError, AttributeError):
+        known = False
+    if not known:
+        raise InputError("there is no such signal", subject=f"signal {name}", hint="like SIGTERM or SIGKILL")
+
+
+def discard_jobs(ids: Collection[str], who: str, *, running: bool) -> dict[str, str]:
     """Discards those of the jobs that have not begun, and with `running` those that run. Returns the state after that
     of each that has a row."""
-    now = clock.now()
     with depot() as db:
         if set(queues.states(db, ids).values()) & {"pending", "waiting", "running"}:
             with write_tx(db) as tx:
-                for id in ids:
-                    if found := queues.revoke(tx, id, WHO, now, running=running):
-                        audit.record(tx, WHO, "job.discarded", "job", id, now, found["name"])
+                now = clock.now()
+                _record(tx, (found for id in ids if (found := queues.revoke(tx, id, who, now, running=running))), who)
         return queues.states(db, ids)
 
 
-def discard_queue(queue: str) -> int:
+def discard_queue(queue: str, who: str) -> int:
     """Discards all jobs of the queue that have not begun. Returns how many."""
-    now = clock.now()
     with depot() as db, write_tx(db) as tx:
-        count = queues.purge(tx, queue, WHO, now)
-        audit.record(tx, WHO, "queue.purged", "queue", queue, now, f"{count} jobs")
-    return count
+        now = clock.now()
+        found = queues.purge(tx, queue, who, now)
+        audit.record(tx, who, "queue.purged", "queue", queue, now, f"{len(found)} jobs")
+        _record(tx, found, who)
+    return len(found)
+
+
+def _record(tx: Tx, discarded: Iterable[Row], who: str) -> None:
+    now = clock.now()
+    for job in discarded:
+        audit.record(tx, who, "job.discarded", "job", job["id"], now, job["name"])

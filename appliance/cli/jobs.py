@@ -55,8 +55,8 @@ def show(settings: Settings, id: str, as_json: bool) -> None:
     """Show all that is known of the job ID: its arguments, its last error, and where in the program that came from."""
     with opened(settings) as db:
         found = _found(rows.get(db, id), id)
-    found["arguments"] = json.loads(found["arguments"])
-    found["result"] = json.loads(found["result"]) if found["result"] else None
+    for key in ("arguments", "result"):  # Python writes NaN, which is no JSON
+        found[key] = json.loads(found[key] or "null", parse_constant=lambda _: None)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

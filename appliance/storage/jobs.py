@@ -120,6 +120,15 @@ def fail(tx: Tx, id: str, attempt: int, error: str, traceback: str, now: datetim
     )
 
 
+def park(tx: Tx, id: str, error: str, now: datetime) -> bool:
+    """Parks a job that has not begun and never can. False where it has."""
+    cursor = tx.conn.execute(
+        f"UPDATE jobs SET state = 'failed', error = ?, finished_at = ? WHERE id = ? AND {_OPEN}",
+        (error, times.text(now), id),
+    )
+    return cursor.rowcount == 1
+
+
 def unfinished(db: Database, now: datetime, limit: int = 500) -> list[Row]:
     """Jobs that are due and not claimed, for the sweeper to judge which to send again, by queue; none of paused queues.
 
@@ -179,7 +188,7 @@ def retry(tx: Tx, id: str, who: str, now: datetime) -> bool:
     key waits already and will do the same."""
     cursor = tx.conn.execute(
         "UPDATE OR IGNORE jobs SET state = 'pending', failures = 0, waits = 0, due_at = ?, sent_at = NULL,"
-        " retried_by = ?, retried_at = ?, finished_at = NULL WHERE id = ? AND state IN ('failed', 'discarded')",
+        " decided_by = ?, decided_at = ?, finished_at = NULL WHERE id = ? AND state IN ('failed', 'discarded')",
         (times.text(now), who, times.text(now), id),
     )
     return cursor.rowcount == 1
@@ -196,7 +205,7 @@ def failed(db: Database, name: str | None) -> list[str]:
 def discard(tx: Tx, id: str, who: str, now: datetime) -> bool:
     """A person gives a job up. False where it runs or has ended well."""
     cursor = tx.conn.execute(
-        "UPDATE jobs SET state = 'discarded', finished_at = ?, retried_by = ? WHERE id = ?"
+        "UPDATE jobs SET state = 'discarded', finished_at = ?1, decided_at = ?1, decided_by = ?2 WHERE id = ?3"
         " AND state IN ('pending', 'waiting', 'failed')",
         (times.text(now), who, id),
     )

@@ -43,14 +43,17 @@ def pauses(db: Database) -> dict[str, Row]:
     return {one["queue"]: one for one in rows(db, "SELECT * FROM queue_pauses")}
 
 
-def purge(tx: Tx, queue: str, who: str, now: datetime) -> int:
-    """Discards every job of the queue that has not begun, due or not. Returns how many. They can be retried."""
-    cursor = tx.conn.execute(
-        "UPDATE jobs SET state = 'discarded', finished_at = ?, retried_by = ? WHERE queue = ?"
-        " AND state IN ('pending', 'waiting')",
-        (times.text(now), who, queue),
+def purge(tx: Tx, queue: str, who: str, now: datetime) -> list[Row]:
+    """Discards every job of the queue that has not begun, due or not. Returns their ids and names. They can be
+    retried."""
+    return rows(
+        tx,
+        "UPDATE jobs SET state = 'discarded', finished_at = ?1, decided_at = ?1, decided_by = ?2 WHERE queue = ?3"
+        " AND state IN ('pending', 'waiting') RETURNING id, name",
+        times.text(now),
+        who,
+        queue,
     )
-    return cursor.rowcount
 
 
 def revoke(tx: Tx, id: str, who: str, now: datetime, *, running: bool) -> Row | None:
@@ -59,8 +62,8 @@ def revoke(tx: Tx, id: str, who: str, now: datetime, *, running: bool) -> Row | 
     states = "('pending', 'waiting', 'running')" if running else "('pending', 'waiting')"
     found = rows(
         tx,
-        f"UPDATE jobs SET state = 'discarded', finished_at = ?, retried_by = ? WHERE id = ? AND state IN {states}"
-        " RETURNING id, name",
+        "UPDATE jobs SET state = 'discarded', finished_at = ?1, decided_at = ?1, decided_by = ?2 WHERE id = ?3"
+        f" AND state IN {states} RETURNING id, name",
         times.text(now),
         who,
         id,

@@ -194,7 +194,7 @@ CREATE TABLE jobs (
   waits INTEGER NOT NULL DEFAULT 0,      -- how often it waited for the network or a relay, one after another
   due_at TEXT NOT NULL, created_at TEXT NOT NULL, sent_at TEXT, sends INTEGER NOT NULL DEFAULT 0,
   worker TEXT, claimed_at TEXT, finished_at TEXT, result TEXT, error TEXT, traceback TEXT,
-  retried_by TEXT, retried_at TEXT
+  decided_by TEXT, decided_at TEXT        -- who last retried it or gave it up
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX jobs_open ON jobs (due_at) WHERE state IN ('pending', 'waiting');
 -- What the sweeper looks at every second: due and without a message, and with one.

@@ -56,6 +56,24 @@ def test_a_job_is_shown_with_its_arguments_and_its_traceback(box: Any, db: Datab
     assert said.endswith("Traceback of old\n  line 1\n")
 
 
+def test_a_result_that_is_no_number_is_null_in_json(box: Any, db: Database) -> None:
+    ask(db, "job-1")
+    with write_tx(db) as tx:
+        rows.claim(tx, "job-1", "worker", NOW)
+        rows.finish(tx, "job-1", 1, {"mean": float("nan")}, NOW)
+    said = box("jobs", "show", "job-1", "--json")
+    assert "NaN" not in said.out
+    assert said.json["result"] == {"mean": None}
+
+
+def test_who_gave_a_job_up_is_shown_and_not_as_a_retry(box: Any, db: Database) -> None:
+    ask(db, "job-1")
+    box("jobs", "discard", "job-1")
+    said = box("jobs", "show", "job-1").out
+    assert "decided by   cli:" in said
+    assert "retried" not in said
+
+
 def test_a_failed_job_goes_back_to_its_queue_while_the_box_runs(
     box: Any, db: Database, settings: Settings, role: Any
 ) -> None:

@@ -140,7 +140,7 @@ def test_a_person_tries_a_parked_job_again(depot_db: Database, parked: str) -> N
         assert rows.retry(tx, id, "ann", NOON + HOUR)
     found = rows.get(depot_db, id)
     assert found is not None
-    assert (found["state"], found["failures"], found["retried_by"]) == ("pending", 0, "ann")
+    assert (found["state"], found["failures"], found["decided_by"]) == ("pending", 0, "ann")
     assert found["attempts"] == 3  # an attempt from before can still not finish
     claimed = take(depot_db, id, NOON + HOUR)
     assert claimed is not None
