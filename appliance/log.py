@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import structlog
@@ -26,9 +29,15 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
-def configure(role: str, level: str = "info", *, terminal: bool | None = None) -> None:
-    """Sends structlog and the libraries' standard logging to stderr in one form, marked with the role."""
-    colours = sys.stderr.isatty() if terminal is None else terminal
+def frames(trace: TracebackType | None) -> str:
+    """Where an error came from, without what it says: its text may be a patient's."""
+    return "".join(traceback.format_tb(trace))
+
+
+def configure(role: str, level: str | int = "info", *, terminal: bool | None = None, file: Path | None = None) -> None:
+    """Sends structlog and the libraries' standard logging to stderr (or the end of a file) in one form, marked with
+    the role."""
+    colours = (not file and sys.stderr.isatty()) if terminal is None else terminal
 
     def with_role(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event["role"] = role  # not a context variable: those stay behind in the thread that set them
@@ -38,7 +47,7 @@ def configure(role: str, level: str = "info", *, terminal: bool | None = None) -
     # Without the values of local variables, which is what structlog shows where it can: patient data may be among them.
     console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     renderer: Any = console if colours else structlog.processors.JSONRenderer()
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -47,7 +56,7 @@ def configure(role: str, level: str = "info", *, terminal: bool | None = None) -
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    root.setLevel(level.upper() if isinstance(level, str) else level)
     for chatty in ("fontTools", "fpdf", "kombu", "amqp", "uvicorn", "httpx", "celery.app.trace", "celery.worker"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(

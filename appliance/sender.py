@@ -17,6 +17,9 @@ from appliance.config import Settings
 from appliance.jobs import TASKS, Ask
 from appliance.paths import Paths
 
+HAS_ROW = "depot_has_row"
+"""A header of messages whose job stands in the table: a worker need not look."""
+
 _log = log.get(__name__)
 
 
@@ -59,7 +62,7 @@ class Sender:
         """Sends the ids of the asks that are due; what they ask for stays in the table."""
         for ask in asks:
             if ask.due:
-                self._send(ask.name, task_id=ask.id)
+                self._send(ask.name, task_id=ask.id, headers={HAS_ROW: True})
 
     def send_ephemeral(self, name: str, expires_s: float, **kwargs: Any) -> None:
         """Sends a task that may be lost: the next one says more."""

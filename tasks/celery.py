@@ -13,8 +13,9 @@ from kombu import Exchange, Queue
 from appliance import config
 from appliance.jobs import QUEUES
 from appliance.sender import celery_basics, redis_url
-from tasks import counting, own, unknown  # noqa: F401  they connect themselves to Celery's signals
+from tasks import arrival, counting, log_lines, own  # noqa: F401  they connect themselves to Celery's signals
 from tasks.control import BoxControl  # registers the box's remote control commands, too
+from tasks.job_result import AnyResult
 
 app = Celery(
     "tasks",
@@ -22,6 +23,8 @@ app = Celery(
     amqp="tasks.broker:BoxAmqp",
     control=BoxControl,
 )
+
+app.AsyncResult = app.subclass_with_self(AnyResult)  # type: ignore[misc]  # `celery result` asks it, too
 
 TIME_LIMIT_S = 30 * 60
 SOFT_TIME_LIMIT_S = 28 * 60

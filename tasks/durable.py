@@ -15,14 +15,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from celery import Task
 from celery.exceptions import Ignore
 
 from appliance import clock, jobs, log
-from appliance.errors import Busy, Permanent, Transient
+from appliance.errors import Busy, InputError, Permanent, Transient
 from appliance.events import Event
 from appliance.storage import jobs as job_rows
 from appliance.storage.db import Row, Tx, write_tx
@@ -100,24 +100,30 @@ class Durable(BaseTask):
 
     abstract = True
     typing = False  # the message is empty; the arguments are checked against the signature before the row is written
+    throws = (Permanent,)  # Celery logs no traceback: it stands in the row
 
     def apply_async(  # type: ignore[override]
         self, args: Sequence[Any] | None = None, kwargs: dict[str, Any] | None = None, task_id: str | None = None,
-        countdown: float | None = None, eta: datetime | None = None, **options: Any,
+        countdown: float | None = None, eta: datetime | str | None = None, **options: Any,
     ) -> Any:  # fmt: skip
         if self.app.conf.task_always_eager:
             return super().apply_async(tuple(args or ()), kwargs, task_id=task_id, **options)
         if unfit := options.keys() & {"link", "link_error", "chain", "chord"}:
             raise TypeError(f"a durable task takes no {', '.join(sorted(unfit))}: a later job is asked for inside it")
         now = clock.now()
-        delay_s = countdown or (max(0.0, (eta - now).total_seconds()) if eta else 0.0)
+        delay_s = countdown or (max(0.0, (moment(eta) - now).total_seconds()) if eta else 0.0)
         with write_tx(box().db) as tx:
-            ask = jobs.enqueue_call(tx, self.name, self._bind(args, kwargs), now=now, delay_s=delay_s, id=task_id)
+            ask = jobs.enqueue_call(tx, self.name, self.by_name(args, kwargs), now=now, delay_s=delay_s, id=task_id)
         box().sender.send([ask])  # later, when it is due or Redis is back, the sweeper does
         return self.AsyncResult(ask.id)
 
     def AsyncResult(self, task_id: str, **options: Any) -> JobResult:  # noqa: N802  Celery's own name
         return JobResult(task_id, app=self.app, task_name=self.name, **options)
+
+    def retry(self, *_args: Any, **_options: Any) -> Any:
+        """Refused: what Celery would send is a message without a row."""
+        hint = "raise appliance.errors.Transient to be tried until it works, or any other error for three tries"
+        raise Permanent("a job is not retried by self.retry()", subject=self.name, hint=hint)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         parts = box()
@@ -125,7 +131,7 @@ class Durable(BaseTask):
         attempt = _Attempt(row["id"], row["name"], row["attempts"], row["failures"], row["waits"])
         token = _current.set(attempt)
         try:
-            result = self.run(**job_rows.arguments(row))
+            result = self.run(**self._fitting(job_rows.arguments(row)))
             if not attempt.finished:
                 with finishing() as step:
                     step.result = result
@@ -138,7 +144,10 @@ class Durable(BaseTask):
             if attempt.finished:
                 raise  # it took effect; only what came after the commit failed
             self._not_done(parts, attempt, error)
-            raise
+            if self.request.is_eager or self.request.called_directly:
+                raise
+            # Celery puts what it is given into its log, its events and its results: no text of an error goes there.
+            raise Permanent(type(error).__name__, subject=f"job {attempt.id}", hint="it is parked") from None
         finally:
             _current.reset(token)
             if not attempt.recorded:
@@ -152,7 +161,7 @@ class Durable(BaseTask):
         # A claim that a power cut takes back is a job that was not begun; the effect's own commit is synced.
         with write_tx(parts.db, synced=not known) as tx:
             if not known:
-                jobs.enqueue_call(tx, self.name, self._bind(args, kwargs), now=now, id=id)
+                jobs.enqueue_call(tx, self.name, self.named(args, kwargs), now=now, id=id)
             row = job_rows.claim(tx, id, parts.lock.name, now)
         if row is None:
             raise Ignore
@@ -182,8 +191,40 @@ class Durable(BaseTask):
         _log.warning("job.retrying", job=attempt.id, task=self.name, error_type=type(error).__name__, delay_s=delay_s)
         raise Ignore from error
 
-    def _bind(self, args: Sequence[Any] | None, kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    def by_name(self, args: Sequence[Any] | None, kwargs: dict[str, Any] | None) -> dict[str, Any]:
         """The arguments by name. Raises TypeError where they do not fit the task."""
         bound = inspect.signature(self.run).bind(*(args or ()), **(kwargs or {}))
         bound.apply_defaults()
         return dict(bound.arguments)
+
+    def named(self, args: Sequence[Any] | None, kwargs: dict[str, Any] | None) -> dict[str, Any]:
+        """The same for a row that must be written whatever was sent: what does not fit stands in it as it came, and
+        the job is parked for it."""
+        try:
+            return self.by_name(args, kwargs)
+        except TypeError:
+            return as_sent(args, kwargs)
+
+    def _fitting(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a row. Raises Permanent where they do not fit the task: trying again does not help."""
+        try:
+            inspect.signature(self.run).bind(**arguments)
+        except TypeError as error:
+            raise Permanent(f"the arguments do not fit: {error}", subject=self.name) from error
+        return arguments
+
+
+def as_sent(args: Sequence[Any] | None, kwargs: dict[str, Any] | None) -> dict[str, Any]:
+    """Arguments of no known signature, as a row keeps them: those without a name by their number."""
+    return {f"argument {number}": value for number, value in enumerate(args or (), 1)} | (kwargs or {})
+
+
+def moment(eta: datetime | str) -> datetime:
+    """An ETA, which is in UTC where it does not say otherwise, as Celery has it. Raises InputError."""
+    try:
+        found = datetime.fromisoformat(eta) if isinstance(eta, str) else eta
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, AttributeError) as error:
+        raise InputError(
+            "expected a date and time", subject=f"eta {eta!r}", hint="like 2026-01-26T18:00+00:00"
+        ) from error

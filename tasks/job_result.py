@@ -47,13 +47,22 @@ class JobResult(BaseResult):
             raise found
         return found
 
+    @property
+    def supports_native_join(self) -> bool:
+        """False: a group asks its children one by one, since nothing in Redis tells of a job."""
+        return False
+
+    def then(self, callback: Any, on_error: Any = None, weak: bool = False) -> Any:
+        """As Celery has it, but for subscribing in Redis."""
+        return self.on_ready.then(callback, on_error)
+
     def __del__(self) -> None:
         """Nothing in Redis waits for it."""
 
     def _get_task_meta(self) -> dict[str, Any]:
         row = job_rows.get(box().db, str(self.id))
         if row is None:
-            return {"status": "PENDING", "result": None}
+            return self._without_row()
         result: Any = None
         if row["state"] == "done":
             result = json.loads(row["result"])
@@ -62,3 +71,15 @@ class JobResult(BaseResult):
         elif row["state"] == "discarded":
             result = TaskRevokedError("discarded")
         return {"status": _CELERY_STATES[row["state"]], "result": result, "traceback": row["traceback"]}
+
+    def _without_row(self) -> dict[str, Any]:
+        return {"status": "PENDING", "result": None}
+
+
+class AnyResult(JobResult):
+    """`app.AsyncResult(id)`, where nobody says of which task: what has no row may be a task that is no job, whose
+    result Redis has, if anything has it."""
+
+    def _without_row(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.backend.get_task_meta(self.id)
+        return found

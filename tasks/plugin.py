@@ -1,8 +1,8 @@
 """What Celery's command line lacks or does otherwise than the operators' guide says.
 
 Celery loads this module through the entry point group `celery.commands`, while it builds its command line and before
-it knows the app. So loading it adds `revoke` and puts a guard before the commands that exist; for the app of another
-project the guards do nothing.
+it knows the app. So loading it adds `revoke`, puts checks before the commands that exist, and lets every error end in
+one line (`tasks/one_line.py`); for the app of another project none of this does anything.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-from celery.bin import amqp, beat, call, control, events, multi, purge, result, worker
+from celery.bin import beat, call, control, events, migrate, multi, purge, result, worker
 from celery.bin.base import CeleryCommand, CeleryOption, handle_preload_options
-from celery.exceptions import CeleryCommandException
+from celery.worker.control import Panel
 from kombu.exceptions import OperationalError
 
-from appliance import config
-from appliance.errors import DepotError, Refused, Unavailable
+from appliance import config, jobs
+from appliance.errors import InputError, Refused, Unavailable
 from appliance.storage.db import open_depot
+from tasks import log_lines, one_line
+from tasks.durable import Durable
 from tasks.flower import behind_a_password, flower_command
 
 APP = "tasks"
@@ -32,7 +34,7 @@ _SAID = {
     "failed": "has failed already; `depotbox jobs discard` gives it up",
 }
 
-Checks = Callable[[Any, dict[str, Any]], None]
+Check = Callable[[Any, dict[str, Any]], None]
 
 
 @click.command(cls=CeleryCommand)
@@ -45,10 +47,11 @@ Checks = Callable[[Any, dict[str, Any]], None]
 @handle_preload_options
 def revoke(ctx: click.Context, task_ids: tuple[str, ...], terminate: bool, signal: str, **_: Any) -> None:
     """Revoke tasks by id: what has not begun is discarded."""
-    from tasks.discarding import discard_jobs  # here: every other command does without
+    from tasks.discarding import check_signal, discard_jobs, operator  # here: every other command does without
 
     app = ctx.obj.app
-    known = discard_jobs(task_ids, running=terminate) if app.main == APP else {}
+    check_signal(signal)
+    known = discard_jobs(task_ids, operator(), running=terminate) if app.main == APP else {}
     for id in task_ids:
         ctx.obj.echo(f"{id}: {_SAID[known[id]] if id in known else 'the workers are told'}")
     if terminate or len(known) < len(task_ids):
@@ -85,35 +88,54 @@ def _no_multi(_app: Any, _options: dict[str, Any]) -> None:
     raise Refused("it starts detached processes, which is not supported", subject="multi", hint=_DETACHED)
 
 
-def _guard(command: click.Command, *checks: Checks) -> None:
-    """Puts the checks before a command, and turns the box's own errors into one line and their exit code."""
-    make_context, callback = command.make_context, command.callback
-    assert callback
+def _a_known_call(app: Any, options: dict[str, Any]) -> None:
+    """Refuses what can only fail, while somebody looks; what a worker alone can know stands in the job's row."""
+    name = options["name"]
+    jobs.check_name(name)
+    task = app.tasks.get(name)
+    if isinstance(task, Durable):
+        task.by_name(options["args"], options["kwargs"])
 
-    @functools.wraps(make_context)
-    def making(*args: Any, **options: Any) -> click.Context:
-        with _ErrorsAsOneLine():  # defaults of options read the configuration
-            return make_context(*args, **options)
+
+def _all_arguments(_app: Any, options: dict[str, Any]) -> None:
+    """Raises UsageError where a remote control command lacks one; Celery would ask the workers, which cannot say it."""
+    command = options["command"]
+    known = Panel.meta.get(command)
+    signature = known.signature or "" if known else ""
+    if len(click.get_current_context().args) < signature.count("<"):
+        raise click.UsageError(f"Command {command!r} takes arguments: {signature}")
+
+
+def _no_worker_refused(app: Any, _options: dict[str, Any]) -> None:
+    """Raises InputError where a worker has answered with an error; the answer itself is printed by then."""
+    for name, error in app.control.refusals():
+        raise InputError(str(error), subject=name)
+
+
+def _guard(command: click.Command, *checks: Check, after: Check | None = None) -> None:
+    """Puts checks before a command, and one after it. They raise the box's own errors."""
+    callback = command.callback
+    assert callback
 
     @functools.wraps(callback)
     def guarded(*args: Any, **options: Any) -> Any:
         app = click.get_current_context().obj.app
-        with _ErrorsAsOneLine():
-            for check in checks if app.main == APP else ():
-                check(app, options)
+        if app.main != APP:
             return callback(*args, **options)
+        log_lines.for_command(str(command.name))
+        for check in checks:
+            check(app, options)
+        result = callback(*args, **options)
+        if after:
+            after(app, options)
+        return result
 
-    command.make_context, command.callback = making, guarded  # type: ignore[method-assign]
+    command.callback = guarded
 
 
-class _ErrorsAsOneLine:
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, DepotError):
-            raise CeleryCommandException(" ".join(str(error).split()), error.exit_code) from error
-
+one_line.install(APP)
+# Celery gives -d to both --dump and --detach; the second is refused anyway.
+next(option for option in events.events.params if option.name == "detach").opts.remove("-d")
 
 _guard(revoke)
 _guard(worker.worker, _in_the_foreground, _depot_is_there, _own_scheduler)
@@ -121,7 +143,10 @@ _guard(beat.beat, _in_the_foreground, _depot_is_there, _own_scheduler)
 _guard(multi.multi, _no_multi)
 _guard(flower_command, _depot_is_there, _redis_answers, behind_a_password)
 _guard(purge.purge, _depot_is_there, _redis_answers)
-for _asking in (call.call, control.control, control.inspect, control.status, events.events, result.result):
+_guard(events.events, _in_the_foreground, _redis_answers)
+_guard(call.call, _a_known_call, _redis_answers)
+for _remote in (control.control, control.inspect):
+    _guard(_remote, _all_arguments, _redis_answers, after=_no_worker_refused)
+for _asking in (control.status, migrate.migrate):
     _guard(_asking, _redis_answers)
-for _verb in amqp.amqp.commands.values():
-    _guard(_verb)
+_guard(result.result)

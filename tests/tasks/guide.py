@@ -39,6 +39,16 @@ SLOW = "tests.slow"
 SLOW_TASK = PROJECT_ROOT / "tests" / "tasks" / "slow_task.py"
 TIMEOUTS = "trips.tasks.check_trip_timeouts"
 
+ONE_BY_ONE = """
+import json, sys
+from celery.bin.celery import celery
+for words in json.load(sys.stdin):
+    try:
+        celery.main(args=words, prog_name="celery", auto_envvar_prefix="CELERY")
+    except SystemExit as end:
+        print("END", end.code, file=sys.stderr)
+"""
+
 Test = Callable[..., None]
 
 CHECKS: dict[str, Test] = {}
@@ -84,6 +94,19 @@ class Guide:
         """What each worker answers to an `inspect` or `control` line, by worker; of all of these the last word."""
         found = json.loads(self.says(f"{line} --json"))
         return found if isinstance(found, dict) else {name: one[name] for one in found for name in one}
+
+    def refusals(self, *lines: str) -> dict[str, tuple[int, str]]:
+        """Exit code and the one line of error of each of these lines, run one after another in one process."""
+        done = subprocess.run(
+            [sys.executable, "-c", ONE_BY_ONE], input=json.dumps([shlex.split(line)[1:] for line in lines]),
+            cwd=PROJECT_ROOT, env=self.environ, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        ends = done.stderr.split("END ")[1:]
+        said = [done.stderr.split("END ")[0], *(end.partition("\n")[2] for end in ends)]
+        for line, text in zip(lines, said, strict=False):
+            assert len(text.strip().splitlines()) == 1, f"{line}: {text}"
+        return {line: (int(end.split()[0]), text.strip()) for line, end, text in zip(lines, ends, said, strict=False)}
 
     @contextmanager
     def running(self, line: str, until: str, *options: str) -> Iterator[Path]:

@@ -1,4 +1,5 @@
-"""A durable task for a real worker that waits in its middle until the test lets it go: `--include slow_task`."""
+"""Tasks for a real worker, by `--include slow_task`: a durable one that waits in its middle until the test lets it go,
+and two that fail and say whom they failed for."""
 
 from __future__ import annotations
 
@@ -21,3 +22,13 @@ def slow(key: str) -> str:
         insert(step.tx, "identity", key=key, value="written")
         step.result = key
     return key
+
+
+@app.task(base=Durable, name="tests.rude")
+def rude(patient: str) -> None:
+    raise ValueError(f"bad patient {patient}")
+
+
+@app.task(name="tests.plain")
+def plain(patient: str) -> None:
+    raise ValueError(f"bad patient {patient}")

@@ -143,6 +143,43 @@ def test_a_call_by_name_gets_its_row_and_its_result(parts: Box, cast: Cast, outs
     assert (found["state"], json.loads(found["arguments"])) == ("done", {"trip_id": trip})
 
 
+def test_a_call_by_name_has_its_row_once_the_worker_has_its_message(parts: Box, outside: Celery) -> None:
+    """Before a process of the pool is free for it: a worker that is killed now takes nothing with it."""
+    slow = ask_slow(parts, "in the way")
+    sent = outside.send_task("trips.tasks.check_trip_timeouts", queue="normal")
+    wait_for(lambda: job_rows.get(parts.db, sent.id), "its row")
+    assert (job(parts, sent.id)["state"], job(parts, slow)["state"]) == ("pending", "running")
+    let_go(parts)
+    assert ended(parts, sent.id)["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"), [((), {}), ((1, 2, 3), {}), ((1,), {"trip_id": 1}), ((), {"patient": "x"})]
+)
+def test_a_call_whose_arguments_do_not_fit_is_a_failed_job(
+    parts: Box, outside: Celery, args: tuple[int, ...], kwargs: dict[str, Any]
+) -> None:
+    sent = outside.send_task("trips.tasks.process_trip_completion", args=args, kwargs=kwargs, queue="normal")
+    found = ended(parts, sent.id)
+    assert found["state"] == "failed"
+    assert "trips.tasks.process_trip_completion: the arguments do not fit" in found["error"]
+    assert len(json.loads(found["arguments"])) == len(args) + len(kwargs)
+    forget(parts, sent.id)
+
+
+def test_a_call_of_a_task_that_no_worker_knows_is_a_failed_job(parts: Box, outside: Celery) -> None:
+    sent = outside.send_task("nosuch.task", args=(1,), kwargs={"trip_id": 2}, queue="normal")
+    found = ended(parts, sent.id)
+    assert (found["state"], found["error"]) == ("failed", "NotRegistered: no worker knows the task 'nosuch.task'")
+    assert json.loads(found["arguments"]) == {"argument 1": 1, "trip_id": 2}
+    forget(parts, sent.id)
+
+
+def forget(parts: Box, id: str) -> None:
+    with write_tx(parts.db) as tx:
+        tx.conn.execute("DELETE FROM jobs WHERE id = ?", (id,))
+
+
 def test_the_command_line_calls_a_task(parts: Box, cast: Cast) -> None:
     trip = completed_trip(parts, cast)
     done = subprocess.run(
@@ -244,6 +281,30 @@ def test_a_wiped_redis_in_the_middle_of_a_job_changes_nothing(parts: Box, runnin
         return job(parts, waiting.id)["attempts"]
 
     wait_for(swept, "the job that was only a message is tried after all")
+
+
+def test_neither_log_nor_redis_has_the_words_of_an_error_or_of_arguments(
+    parts: Box, outside: Celery, running: tuple[Settings, Redis]
+) -> None:
+    """Whether a task fails, cannot be called, or does not exist."""
+    patient = {"patient": "Zyxquilla Quorvex"}
+    with write_tx(parts.db) as tx:
+        asked = jobs.enqueue_call(tx, "tests.rude", patient, now=clock.now())
+        tx.conn.execute("UPDATE jobs SET failures = 2 WHERE id = ?", (asked.id,))
+    sent = [outside.send_task(name, kwargs=patient, queue="normal") for name in ("nosuch.task", "tests.plain")]
+    parts.sender.send([asked])
+    found = ended(parts, asked.id)
+    assert found["error"] == "ValueError: bad patient Zyxquilla Quorvex"
+    log = parts.settings.paths.run_dir / "celery.log"
+    wait_for(lambda: f"tests.plain[{sent[1].id}] raised unexpected: ValueError" in log.read_text(), "it has failed")
+    said = log.read_text()
+    assert "job.failed" in said
+    assert "slow_task.py" in said  # where it came from
+    assert "Quorvex" not in said
+    for id in (asked.id, sent[0].id):
+        forget(parts, id)
+    kept = running[1].client(db=1)
+    assert not [key for key in kept.scan_iter() if b"Quorvex" in (kept.dump(key) or b"")]
 
 
 def test_the_log_of_a_worker_names_nobody(parts: Box, cast: Cast) -> None:

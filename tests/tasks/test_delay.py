@@ -12,14 +12,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from celery import chain
+from celery import chain, group
 from celery.exceptions import TaskRevokedError
 from celery.exceptions import TimeoutError as CeleryTimeoutError
 
 from appliance.config import Settings
-from appliance.errors import Permanent
+from appliance.errors import InputError, Permanent
 from appliance.jobs import QUEUES, TASKS
-from appliance.sender import Sender
+from appliance.sender import HAS_ROW, Sender
 from appliance.storage import jobs as job_rows
 from appliance.storage import times
 from appliance.storage.db import write_tx
@@ -54,6 +54,7 @@ def test_redis_holds_only_the_id_of_a_durable_job(box: Box, redis_of_depot: Redi
     assert b"424242" not in everything
     assert b"424242" not in zlib.decompress(base64.b64decode(message["body"]))
     assert "424242" not in json.dumps(message["headers"])
+    assert message["headers"][HAS_ROW] is True
 
 
 def test_a_message_of_the_sender_is_the_same(box: Box, redis_of_depot: Redis, depot: Settings) -> None:
@@ -80,7 +81,16 @@ def test_without_redis_the_job_stands_and_the_caller_does_not_wait(box: Box, pro
     assert result.state == "PENDING"
 
 
-@pytest.mark.parametrize("delay", [{"countdown": 60}, {"eta": NOON + timedelta(seconds=60)}])
+@pytest.mark.parametrize(
+    "delay",
+    [
+        {"countdown": 60},
+        {"eta": NOON + timedelta(seconds=60)},
+        {"eta": (NOON + timedelta(seconds=60)).replace(tzinfo=None)},
+        {"eta": (NOON + timedelta(seconds=60)).isoformat()},
+    ],
+    ids=["countdown", "eta", "without a zone", "text"],
+)
 def test_a_delayed_job_waits_in_its_row_and_not_in_a_worker(
     box: Box, probe: Probe, redis_of_depot: Redis, set_clock: SetClock, delay: dict[str, Any]
 ) -> None:
@@ -88,6 +98,12 @@ def test_a_delayed_job_waits_in_its_row_and_not_in_a_worker(
     assert messages(redis_of_depot, "normal") == []
     job = only_job(box.db)
     assert (job["due_at"], job["sent_at"]) == (times.text(NOON + timedelta(seconds=60)), None)
+
+
+@pytest.mark.parametrize("eta", ["tomorrow", 17])
+def test_an_eta_that_is_no_time_is_refused(box: Box, probe: Probe, eta: Any) -> None:
+    with pytest.raises(InputError, match="expected a date and time"):
+        probe_task.apply_async((1,), eta=eta)
 
 
 def test_an_eta_that_has_passed_is_now(box: Box, probe: Probe, redis_of_depot: Redis, set_clock: SetClock) -> None:
@@ -149,6 +165,17 @@ class TestResult:
     def test_a_result_can_be_asked_for_by_its_id_later(self, box: Box, result: Any) -> None:
         self.finish(box, result.id)
         assert probe_task.AsyncResult(result.id).get(timeout=1) == {"n": 5}
+
+    def test_the_app_reads_the_row_as_well(self, box: Box, result: Any) -> None:
+        self.finish(box, result.id)
+        assert app.AsyncResult(result.id).state == "SUCCESS"
+        assert app.AsyncResult(result.id).get(timeout=1) == {"n": 5}
+
+    def test_a_group_has_the_results_of_its_jobs(self, box: Box, probe: Probe) -> None:
+        called = group(probe_task.s(1), probe_task.s(2))()
+        for child in called.children:
+            self.finish(box, child.id)
+        assert called.get(timeout=1) == [{"n": 5}, {"n": 5}]
 
     def test_an_id_that_nobody_knows_is_pending(self, box: Box) -> None:
         assert probe_task.AsyncResult("nobody").state == "PENDING"

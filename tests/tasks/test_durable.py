@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery.exceptions import Ignore
 
-from appliance import worker_lock
+from appliance import jobs, worker_lock
 from appliance.errors import Busy, NotFound, Permanent, Transient
+from appliance.sender import HAS_ROW
 from appliance.storage import jobs as job_rows
 from appliance.storage import times
 from appliance.storage.db import connect, insert, rows, value, write_tx
+from tasks import arrival
 from tasks.box import Box
 from tasks.durable import finishing
+from tasks.trips import broadcast_trip_status
 from tests.cast import NOON, SetClock
 from tests.tasks.probe import PROBE, Probe, awkward, only_job, probe_task
 
@@ -308,3 +312,54 @@ def test_the_error_of_a_job_names_where_it_came_from(box: Box, probe: Probe, set
     assert job["error"] == "OperationalError: no such column: what"
     assert "test_durable.py" in job["traceback"]
     assert timedelta() < times.parse(job["finished_at"]) - NOON
+
+
+def test_arguments_of_a_row_that_do_not_fit_park_it_at_once(box: Box, probe: Probe, set_clock: SetClock) -> None:
+    """A schedule entry with wrong arguments, say."""
+    with write_tx(box.db) as tx:
+        jobs.enqueue_call(tx, PROBE, {"m": 1}, now=NOON, id="j1")
+    run()
+    assert (only_job(box.db)["state"], probe.calls) == ("failed", [])
+    assert "tests.probe: the arguments do not fit: missing a required argument: 'n'" in only_job(box.db)["error"]
+
+
+def test_celerys_own_retry_is_refused_with_the_boxs_way(box: Box, probe: Probe, set_clock: SetClock) -> None:
+    def work(_n: int) -> None:
+        probe_task.retry(countdown=5)
+
+    probe.work = work
+    run()
+    assert only_job(box.db)["state"] == "failed"
+    assert "raise appliance.errors.Transient" in only_job(box.db)["error"]
+
+
+def test_a_call_by_name_is_a_row_as_soon_as_a_worker_has_it(box: Box, probe: Probe, set_clock: SetClock) -> None:
+    """Due when it was asked for; one of the box's own has its row, and one that expires may be lost."""
+    for id, more in {
+        "now": {},
+        "later": {"eta": NOON + timedelta(seconds=60)},
+        "own": {"request_dict": {HAS_ROW: True}},
+        "expires": {"expires": NOON},
+    }.items():
+        given = {"request_dict": {}, "eta": None, "expires": None, "args": [7], "kwargs": {}} | more
+        arrival.received(SimpleNamespace(task=probe_task, id=id, **given))
+    kept = {row["id"]: row for row in rows(box.db, "SELECT id, state, arguments, due_at FROM jobs")}
+    assert {id: times.parse(row["due_at"]) - NOON for id, row in kept.items()} == {
+        "now": timedelta(), "later": timedelta(seconds=60)
+    }  # fmt: skip
+    assert run(task_id="now").get() == 7
+
+
+def test_what_a_broadcast_fails_with_stays_in_its_process(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(trip_id: int) -> None:
+        raise ValueError("bad patient Zyxquilla")
+
+    monkeypatch.setattr(broadcast_trip_status, "run", fail)
+    broadcast_trip_status.push_request(called_directly=False, is_eager=False)
+    try:
+        with pytest.raises(Permanent) as caught:
+            broadcast_trip_status(1)
+    finally:
+        broadcast_trip_status.pop_request()
+    assert "Zyxquilla" not in str(caught.value)
+    assert caught.value.__suppress_context__

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
+from appliance import clock
+from appliance.storage import jobs as job_rows
+from appliance.storage.db import write_tx
+from tasks import plugin
 from tests.servers import free_port, wait_for
 from tests.tasks.guide import LINES, TIMEOUTS, Guide, depot_with_redis, line
 
@@ -73,11 +78,17 @@ def test_a_purge_asks_and_takes_messages_and_rows_of_its_queues(guide: Guide, te
 
 @line("celery -A tasks flower")
 def test_flower_wants_its_password(guide: Guide, text: str) -> None:
+    """Whatever its configuration file and its options say."""
     port = free_port()
-    with guide.running(text, "Visit me", f"--port={port}") as log:
+    conf = guide.settings.paths.run_dir / "flowerconfig.py"
+    conf.write_text("basic_auth = []")
+    with guide.running(text, "Visit me", f"--port={port}", f"--conf={conf}", "--basic_auth=a:b") as log:
         password = (guide.settings.paths.secrets_dir / "flower").read_text()
         assert f"user: depot  password: {password}" in log.read_text()
         page = urllib.request.Request(f"http://127.0.0.1:{port}/api/queues/length")
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(page)
+        page.add_header("Authorization", "Basic " + base64.b64encode(b"a:b").decode())
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(page)
         page.add_header("Authorization", "Basic " + base64.b64encode(f"depot:{password}".encode()).decode())
@@ -107,3 +118,69 @@ def test_without_redis_or_depot_a_command_ends_in_one_line(guide: Guide) -> None
     assert codes == {
         "worker": 78, "beat": 78, "purge": 78, "inspect": 69, "call": 69, "revoke": 78, "flower": 78
     }  # fmt: skip
+
+
+def test_flower_is_not_opened_to_the_network_by_its_configuration_file(guide: Guide) -> None:
+    """Given, or the one that it finds in the folder where it starts."""
+    conf = guide.settings.paths.run_dir / "flowerconfig.py"
+    conf.write_text(f'address = "0.0.0.0"\nbasic_auth = []\nport = {free_port()}')
+    given, found = f"celery -A tasks flower --conf={conf}", f"celery --workdir {conf.parent} -A tasks flower"
+    for code, said in guide.refusals(given, found).values():
+        assert (code, said) == (65, "Error: address 0.0.0.0: Flower listens on loopback only (from another machine"
+                                " through a tunnel: ssh -L 5555:127.0.0.1:5555)")  # fmt: skip
+
+
+def test_what_cannot_be_is_refused_in_one_line(guide: Guide) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        expected = {
+            "celery -A tasks inspect failed abc": (65, "ValueError"),
+            "celery -A tasks control pool_grow abc": (65, "ValueError"),
+            f"celery -A tasks control time_limit {TIMEOUTS} abc": (65, "ValueError"),
+            "celery -A tasks control terminate BOGUS x": (65, "no such signal"),
+            "celery -A tasks revoke --terminate -s NOPE x": (65, "no such signal"),
+            "celery -A tasks worker --autoscale=a,b": (65, "ValueError"),
+            "celery -A tasks beat --scheduler=no.such:Thing": (65, "no"),
+            "celery -A tasks call trips.tasks.check_trip_timeout": (65, f"is {TIMEOUTS} meant?"),
+            "celery -A tasks call trips.tasks.process_trip_completion": (65, "trip_id"),
+            "celery -A tasks flower --port=abc": (65, "abc"),
+            f"celery -A tasks flower --port={taken.getsockname()[1]}": (69, "in use"),
+        }
+        found = guide.refusals(*expected)
+    assert {text: found[text][0] for text in expected} == {text: code for text, (code, _) in expected.items()}
+    for text, (_, part) in expected.items():
+        assert part in found[text][1]
+    assert guide.run("celery --config nosuch -A tasks status").returncode == 65
+    usage = guide.run("celery -A tasks control rate_limit").stderr
+    assert "Command 'rate_limit' takes arguments: <task_name>" in usage
+
+
+def test_the_tools_for_the_broker_say_in_one_line_that_redis_is_away(guide: Guide) -> None:
+    guide.redis.kill()
+    lines = ("amqp queue.purge normal", "list bindings", "migrate redis:// redis://", "result x", "purge -f")
+    found = guide.refusals(*(f"celery -A tasks {text}" for text in lines))
+    assert {code for code, _ in found.values()} == {69}
+
+
+def test_a_wrong_configuration_is_one_line_for_every_command(guide: Guide) -> None:
+    guide.environ |= {"DEPOTBOX_WEB__PORT": "many"}
+    found = guide.refusals("celery -A tasks report", "celery -A tasks inspect active")
+    assert {code for code, _ in found.values()} == {78}
+
+
+def test_a_signal_that_is_none_leaves_the_row_alone(guide: Guide) -> None:
+    id = guide.enqueue(TIMEOUTS, sent=False)
+    guide.refusals(f"celery -A tasks revoke --terminate -s NOPE {id}", f"celery -A tasks control terminate BOGUS {id}")
+    assert guide.state(id) == "pending"
+
+
+def test_a_result_is_read_from_the_row_by_its_id_alone(guide: Guide) -> None:
+    id = guide.enqueue(TIMEOUTS, sent=False)
+    with write_tx(guide.db) as tx:
+        claimed = job_rows.claim(tx, id, "w", clock.now())
+        assert claimed
+        job_rows.finish(tx, id, claimed["attempts"], 33, clock.now())
+    assert guide.says(f"celery -A tasks result {id}") == "33\n"
+
+
+def test_celery_events_takes_d_for_dump_without_a_warning() -> None:
+    assert plugin.events.events.make_context("events", ["-d"], resilient_parsing=True).params["dump"] is True

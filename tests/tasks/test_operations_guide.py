@@ -8,7 +8,7 @@ import pytest
 
 from appliance import clock
 from appliance.storage import queues
-from appliance.storage.db import write_tx
+from appliance.storage.db import value, write_tx
 from tasks.sweeper import Sweeper
 from tests.servers import CeleryWorker, wait_for
 from tests.tasks import test_guide_alone  # noqa: F401  its lines count, too
@@ -69,7 +69,7 @@ def test_registered_shows_the_wire_names(guide: Guide, worker: CeleryWorker, tex
 def test_scheduled_shows_what_was_called_for_later(guide: Guide, worker: CeleryWorker, text: str) -> None:
     id = guide.says(f"celery -A tasks call {TIMEOUTS} --countdown 500").strip()
     wait_for(lambda: id in str(guide.asks(text)), "it is shown")
-    assert guide.says(f"celery -A tasks revoke {id}") == f"{id}: the workers are told\n"
+    assert guide.says(f"celery -A tasks revoke {id}") == f"{id}: discarded\n"
 
 
 @line("celery -A tasks inspect reserved")
@@ -150,3 +150,16 @@ def test_a_job_of_a_paused_queue_waits_until_it_is_resumed(guide: Guide, worker:
         assert queues.resume(tx, "normal")
     assert sweeper.send_again(clock.now()) == 1
     wait_for(lambda: guide.state(id) == "done", "it is done")
+
+
+def test_what_a_worker_refuses_is_an_error_in_one_line(guide: Guide, worker: CeleryWorker) -> None:
+    for line_ in ("control rate_limit nosuch 5/m", f"control rate_limit {TIMEOUTS} bogus"):
+        done = guide.run(f"celery -A tasks {line_}")
+        assert (done.returncode, len(done.stderr.splitlines())) == (65, 1), done.stderr
+    assert "Traceback" not in worker.log.read_text()
+
+
+def test_who_revokes_by_way_of_a_worker_is_in_the_audit_log(guide: Guide, worker: CeleryWorker) -> None:
+    id = guide.enqueue(TIMEOUTS, sent=False, delay_s=3600)
+    guide.says(f"celery -A tasks control revoke {id}")
+    assert str(value(guide.db, "SELECT who FROM audit_log WHERE subject_uid = ?", id)).startswith("cli:")

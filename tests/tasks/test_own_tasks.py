@@ -21,7 +21,7 @@ def block(language: str) -> str:
 
 def test_the_documented_example_runs_as_a_job_by_crontab_and_by_interval(tmp_path: Path) -> None:
     (tmp_path / "night.py").write_text(block("python"))
-    (tmp_path / "broken.py").write_text("import no_such_module")
+    (tmp_path / "broken.py").write_text("patient = 'Zyxquilla'\nimport no_such_module")
     with depot_with_redis() as guide:
         guide.environ |= {"DEPOTBOX_TASKS__FOLDER": str(tmp_path)}
         lines = block("sh").splitlines()
@@ -32,6 +32,8 @@ def test_the_documented_example_runs_as_a_job_by_crontab_and_by_interval(tmp_pat
         assert (entries["night"]["crontab"], entries["often"]["every_s"]) == ("0 2 * * *", 900)
         with guide.running(WORKER, " ready.") as log, guide.running("celery -A tasks beat", ""):
             assert "tasks.file_failed" in log.read_text()
+            assert "no_such_module" in log.read_text()
+            assert "Zyxquilla" not in log.read_text()
             assert "night.count_vehicles" in str(guide.asks("celery -A tasks inspect registered"))
             guide.says("depotbox schedule set often --every 1", program=DEPOTBOX)
             wait_for(lambda: results(guide), "beat has asked for it and the worker has done it")
