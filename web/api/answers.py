@@ -188,8 +188,8 @@ class JobWithDetail(Job, frozen=True, kw_only=True):
     arguments: dict[str, Any]
     result: Any
     traceback: str | None
-    retried_by: str | None
-    retried_at: datetime | None
+    decided_by: str | None
+    decided_at: datetime | None
 
 
 class Jobs(Struct, frozen=True):
