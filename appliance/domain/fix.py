@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum, auto
 
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
 NULL_ISLAND_DEG = 0.0001
 """Closer than this (about 11 m) to 0/0 is a receiver without a position: the spot is open sea."""
 
@@ -18,12 +21,12 @@ OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
 """Before this a receiver has lost its clock (1970, 1980, a GPS week rollover), whatever our own clock says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(Struct, frozen=True, gc=False):
     """Where a vehicle was at one moment, in the box's own units (payloads.md, "canonical").
 
     `at` is always UTC in whole milliseconds: another zone is converted, finer digits are cut off, and a time without a
     zone raises `ValueError`. Two equal fixes are therefore the same row. `None` means that the device did not say.
+    A Struct, because tens of thousands are made in a second: 0.1 us each, a frozen dataclass takes 1.5 us.
     """
 
     at: datetime
@@ -36,8 +39,6 @@ class Fix:
     odometer_m: float | None = None
     ignition: bool | None = None
     battery_pct: float | None = None
-    epoch: int | None = None
-    seq: int | None = None
     format: str = "native"
 
     def __post_init__(self) -> None:
@@ -46,7 +47,7 @@ class Fix:
         at = self.at if self.at.tzinfo is UTC else self.at.astimezone(UTC)
         finer = at.microsecond % 1000
         if finer or at is not self.at:
-            object.__setattr__(self, "at", at - timedelta(microseconds=finer))
+            force_setattr(self, "at", at - timedelta(microseconds=finer))
 
 
 class Reason(StrEnum):

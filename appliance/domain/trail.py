@@ -158,7 +158,6 @@ def _order(fix: Fix) -> tuple[datetime, float, tuple[tuple[bool, float], ...], s
     accuracy_m = math.inf if fix.accuracy_m is None else fix.accuracy_m
     rest = (
         fix.lat, fix.lon, fix.speed_kmh, fix.heading_deg, fix.altitude_m, fix.odometer_m, fix.ignition, fix.battery_pct,
-        fix.epoch, fix.seq,
     )  # fmt: skip
     return fix.at, accuracy_m, tuple((value is None, value or 0) for value in rest), fix.format
 

@@ -6,7 +6,6 @@ Any bytes at all give a list of elements; nothing here raises.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -37,8 +36,7 @@ _numbers = msgspec.json.Decoder(_Numbers)
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(msgspec.Struct, frozen=True, gc=False):
     """One element of a message: its fix or why it has none, its own bytes, and its numbering if it carries one.
 
     Neither fix nor rejection: it is no new fix, and only its number counts.

@@ -19,6 +19,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
+from msgspec import Struct
 from sqlite_utils import Database
 
 from appliance import disk, log
@@ -48,8 +49,7 @@ _OPEN_DAYS = 8
 _log = log.get(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True, gc=False):
     """A good fix as it came: whose it is, and when the box received it."""
 
     vehicle: int

@@ -6,7 +6,6 @@ import itertools
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from geographiclib.geodesic import Geodesic  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from appliance.domain.fix import Fix, Limits
 from appliance.domain.trail import Trail, clean, close, distance_m, stops
@@ -92,7 +92,6 @@ def tracks(draw: st.DrawFn, largest: int = 9) -> list[Fix]:
             metres=st.sampled_from([0, 20, 500, 2_000, 5_000, 90_000]),
             speed_kmh=st.sampled_from([None, 0, 90, 400]),
             accuracy_m=st.sampled_from([None, 5, 150]),
-            seq=st.sampled_from([None, 1, 2]),
         ),
         max_size=largest,
     ))  # fmt: skip
