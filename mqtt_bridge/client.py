@@ -39,10 +39,15 @@ class Message(msgspec.Struct, frozen=True):
     connection: int
 
 
+Published = tuple[str, bytes, bool, int, int]
+"""Topic, payload, retained, packet id and QoS of a message."""
+
+
 class Client:
     """One connection, kept up from `start` to `stop`.
 
-    `on_message` runs in the network thread; it may block (that slows the broker down) but must not raise.
+    `on_messages` gets those that came together, in their order. It runs in the network thread; it may block (that slows
+    the broker down) but must not raise.
     """
 
     def __init__(
@@ -53,12 +58,12 @@ class Client:
         password: str,
         *,
         subscriptions: Sequence[str] = (),
-        on_message: Callable[[Message], None] | None = None,
+        on_messages: Callable[[list[Message]], None] | None = None,
         persistent: bool = False,
     ) -> None:
         self._socket = socket
         self._subscriptions = [(topic, 1) for topic in subscriptions]
-        self._on_message = on_message
+        self._on_messages = on_messages
         self._connection = 0
         self._ready = threading.Event()
         self._resubscribed: Callable[[], None] | None = None
@@ -78,7 +83,7 @@ class Client:
         self._paho.on_disconnect = self._disconnected
         self._paho.on_subscribe = self._subscribed
         self._paho.on_message = self._message
-        self._paho.on_publish_read = self._arrived
+        self._paho.on_publishes_read = self._arrived
 
     def start(self, on_ready: Callable[[], None] | None = None) -> None:
         """Connects in the background. `on_ready` is called at each (re)connection once the subscriptions stand."""
@@ -139,11 +144,17 @@ class Client:
             _log.warning("mqtt.connection_lost", reason=str(reason))
 
     def _message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
-        self._arrived(message.topic, bytes(message.payload), message.retain, message.mid, message.qos)
+        self._arrived([(message.topic, bytes(message.payload), message.retain, message.mid, message.qos)])
 
-    def _arrived(self, topic: str, payload: bytes, retained: bool, mid: int, qos: int) -> None:
-        if self._on_message:
-            self._on_message(Message(topic, payload, retained, clock.now(), mid, qos, self._connection))
+    def _arrived(self, published: list[Published]) -> None:
+        if self._on_messages:
+            now, connection = clock.now(), self._connection
+            self._on_messages(
+                [
+                    Message(topic, payload, retained, now, mid, qos, connection)
+                    for topic, payload, retained, mid, qos in published
+                ]
+            )
 
 
 class _Paho(paho.Client):
@@ -152,21 +163,18 @@ class _Paho(paho.Client):
     in large pieces; of these the whole PUBLISH packets are taken out here, and paho gets all the rest.
     """
 
-    on_publish_read: Callable[[str, bytes, bool, int, int], None]
-    """Called with topic, payload, retained, packet id and QoS, in the network thread."""
+    on_publishes_read: Callable[[list[Published]], None]
+    """Called with those that were read together, in the network thread."""
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
         """Also what has been read ahead, which `select` cannot see."""
         code = super().loop_read(max_packets)
         while code == paho.MQTT_ERR_SUCCESS and isinstance(self._sock, _ReadAhead) and self._sock.pending():
-            found = None if self._in_packet["command"] else self._sock.take_publish()
-            if found is None:
+            found = [] if self._in_packet["command"] else self._sock.take_publishes()
+            if found:
+                self.on_publishes_read(found)
+            else:
                 code = super().loop_read(max_packets)
-                continue
-            flags, body = found
-            topic, packet_id, payload = packets.published(flags, body)
-            qos = flags >> 1 & 3
-            self.on_publish_read(topic, payload, bool(flags & 1), int.from_bytes(packet_id, "big"), qos)
         return code
 
     def acknowledge(self, mids: Sequence[int]) -> None:
@@ -202,13 +210,17 @@ class _ReadAhead(socket.socket):
         """Bytes that were read and not given out. paho asks before it waits."""
         return len(self._held) - self._at
 
-    def take_publish(self) -> tuple[int, bytes] | None:
-        """(flags, body) of the next packet, if it is a PUBLISH that is here as a whole; asked between packets only."""
-        first = self._held[self._at]
-        if first >> 4 != packets.PUBLISH:
-            return None
-        start, stop = packets.span(self._held, self._at)
-        if start == 0 or stop > len(self._held):
-            return None
-        self._at = stop
-        return first & 0x0F, self._held[start:stop]
+    def take_publishes(self) -> list[Published]:
+        """The next packets, as far as they are PUBLISH and here as a whole; asked between packets only."""
+        found = []
+        held, at, end = self._held, self._at, len(self._held)
+        while at < end and held[at] >> 4 == packets.PUBLISH:
+            start, stop = packets.span(held, at)
+            if start == 0 or stop > end:
+                break
+            flags = held[at]
+            topic, packet_id, payload = packets.published(flags, held[start:stop])
+            found.append((topic, payload, bool(flags & 1), int.from_bytes(packet_id, "big"), flags >> 1 & 3))
+            at = stop
+        self._at = at
+        return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 from mqtt_bridge.client import Message
 
@@ -24,13 +25,15 @@ class Inbox:
         self._changed = threading.Condition()
         self._closed = False
 
-    def put(self, message: Message) -> None:
+    def put(self, messages: Sequence[Message]) -> None:
+        """Those that came together are held together: the bounds may be exceeded by what one read has brought."""
         with self._changed:
             while not self._closed and (len(self._held) >= self._messages or self._bytes >= self._size):
                 self._changed.wait(0.5)
-            self._held.append(message)
-            self._bytes += len(message.payload)
-            if len(self._held) == 1:
+            was_empty = not self._held
+            self._held.extend(messages)
+            self._bytes += sum(len(message.payload) for message in messages)
+            if was_empty:
                 self._changed.notify_all()
 
     def take(self, timeout_s: float) -> list[Message]:

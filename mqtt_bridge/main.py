@@ -54,7 +54,7 @@ def main(settings: Settings) -> int:
         "bridge",
         own_password(paths, "bridge"),
         subscriptions=topics.SUBSCRIPTIONS,
-        on_message=inbox.put,
+        on_messages=inbox.put,
         persistent=True,
     )
     limits = completion.limits(settings)

@@ -53,7 +53,7 @@ class Fleet:
             "loopback",
             own_password(paths, "loopback"),
             subscriptions=(topics.ack("+", "+"), topics.trip_reply("+")),
-            on_message=self._receive,
+            on_messages=self._receive_all,
         )
 
     def start(self, timeout_s: float = 30.0) -> bool:
@@ -123,6 +123,10 @@ class Fleet:
                 tracker.pressed_at = now
                 outgoing.append((topics.trip(tracker.code), payload))
         return outgoing
+
+    def _receive_all(self, messages: list[Message]) -> None:
+        for message in messages:
+            self._receive(message)
 
     def _receive(self, message: Message) -> None:
         parts = message.topic.split("/")

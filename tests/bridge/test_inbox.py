@@ -28,7 +28,7 @@ def filling(inbox: Inbox, count: int, size: int = 1) -> tuple[threading.Thread, 
 
     def put() -> None:
         for n in range(count):
-            inbox.put(message(n, size))
+            inbox.put([message(n, size)])
             done.append(n)
 
     thread = threading.Thread(target=put, daemon=True)
@@ -39,14 +39,14 @@ def filling(inbox: Inbox, count: int, size: int = 1) -> tuple[threading.Thread, 
 def test_messages_come_out_in_their_order() -> None:
     inbox = Inbox()
     for n in range(5):
-        inbox.put(message(n))
+        inbox.put([message(n)])
     assert mids(inbox.take(0)) == [0, 1, 2, 3, 4]
     assert inbox.take(0) == []
 
 
 def test_it_waits_for_the_first_message_and_not_for_a_second() -> None:
     inbox = Inbox()
-    threading.Timer(0.05, inbox.put, [message(1)]).start()
+    threading.Timer(0.05, inbox.put, [[message(1)]]).start()
     began = time.monotonic()
     assert mids(inbox.take(10)) == [1]
     assert time.monotonic() - began < 5
@@ -56,7 +56,7 @@ def test_one_group_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "GROUP", 3)
     inbox = Inbox()
     for n in range(7):
-        inbox.put(message(n))
+        inbox.put([message(n)])
     assert [mids(inbox.take(0)) for _ in range(3)] == [[0, 1, 2], [3, 4, 5], [6]]
 
 
@@ -76,7 +76,7 @@ def test_a_full_inbox_makes_the_network_wait_and_loses_nothing(limits: tuple[int
 
 def test_a_message_larger_than_the_whole_inbox_passes() -> None:
     inbox = Inbox(10, 5)
-    inbox.put(message(1, size=100))
+    inbox.put([message(1, size=100)])
     assert mids(inbox.take(0)) == [1]
 
 

@@ -53,7 +53,7 @@ class Workbench:
         self.inbox = Inbox()
         self.client = Client(
             settings.paths.mqtt_socket, "bridge", "bridge", own_password(settings.paths, "bridge"),
-            subscriptions=topics.SUBSCRIPTIONS, on_message=self.inbox.put, persistent=True,
+            subscriptions=topics.SUBSCRIPTIONS, on_messages=self.inbox.put, persistent=True,
         )  # fmt: skip
         self.ingest, self.writer = ingest_of(settings, db)
         self.presence = Presence(settings, {})
