@@ -35,7 +35,7 @@ persistent_client_expiration 14d
 
 # Without it an acknowledgement waits for that of the packet before it: 40 ms on each.
 set_tcp_nodelay true
-max_inflight_messages 1000
+max_inflight_messages 10000
 max_queued_messages 1000000
 max_queued_bytes 134217728
 message_size_limit {message_bytes}
