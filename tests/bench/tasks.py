@@ -23,7 +23,7 @@ from tests.servers import running_redis
 
 JOBS = 3000
 BACKLOG = 10_000
-BROADCASTS = 300
+BROADCASTS = 2000
 POOL = "2"
 
 
