@@ -23,10 +23,11 @@ class Credentials(Struct, frozen=True, omit_defaults=True):
     """What a new device is set up with. Password and key are known here and nowhere else: the box keeps a hash of the
     one and nothing of the other.
 
-    `topic` takes the device's fixes. With `ca_file`, host and port speak TLS, and the file is the certificate by which
-    the device knows the box. A device logs in with its password, or with `certificate` and `key` (PEM). With a
-    password a program on the box itself may also log in without TLS, at `local_host` and `local_port`. `warning` is
-    there only when the broker could not be told: it then knows the device from its next start on.
+    `topic` takes the device's fixes, `status_topic` its `online` and, as a last will, `offline`. With `ca_file`, host and
+    port speak TLS, and the file is the certificate by which the device knows the box. A device logs in with its
+    password, or with `certificate` and `key` (PEM). With a password a program on the box itself may also log in without
+    TLS, at `local_host` and `local_port`. `warning` is there only when the broker could not be told: it then knows the
+    device from its next start on.
     """
 
     host: str
@@ -38,6 +39,7 @@ class Credentials(Struct, frozen=True, omit_defaults=True):
     ca_file: str = ""
     certificate: str = ""
     key: str = ""
+    status_topic: str = ""
     local_host: str = ""
     local_port: int = 0
     warning: str | None = None
@@ -49,7 +51,8 @@ def lines(credentials: Credentials, model: Model | None = None) -> list[tuple[st
         return _owntracks(credentials)
     if model is Model.teltonika:
         return _teltonika(credentials)
-    named = {name: str(getattr(credentials, name)) for name in credentials.__struct_fields__[:7]}
+    names = ("host", "port", "topic", "status_topic", "client_id", "username", "password", "ca_file")
+    named = {name: str(getattr(credentials, name)) for name in names}
     return [(name.replace("_", " "), value) for name, value in named.items() if value]
 
 

@@ -126,6 +126,7 @@ class _Login:
             host=tls.host(settings.mqtt) if self._port else settings.mqtt.host,
             port=self._port or settings.mqtt.port,
             topic=branch if position_source else f"{branch}/{username}",
+            status_topic=f"{accounts.ROOT}/vehicles/{code}/status/{username}",
             client_id=username,
             username=username,
             password=self._password,

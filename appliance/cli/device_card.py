@@ -69,6 +69,7 @@ def _as_json(made: Credentials, files: dict[str, str], model: Model | None) -> d
     }
     if made.password:
         said["password"] = made.password
+    said["status_topic"] = made.status_topic
     if made.ca_file:
         said["tls"] = {"host": made.host, "port": made.port}
     said |= files
