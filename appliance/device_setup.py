@@ -23,8 +23,8 @@ class Credentials(Struct, frozen=True, omit_defaults=True):
     """What a new device is set up with. Password and key are known here and nowhere else: the box keeps a hash of the
     one and nothing of the other.
 
-    `topic` takes the device's fixes, `status_topic` its `online` and, as a last will, `offline`. With `ca_file`, host and
-    port speak TLS, and the file is the certificate by which the device knows the box. A device logs in with its
+    `topic` takes the device's fixes, `status_topic` its `online` and, as a last will, `offline`. With `ca_file`, host
+    and port speak TLS, and the file is the certificate by which the device knows the box. A device logs in with its
     password, or with `certificate` and `key` (PEM). With a password a program on the box itself may also log in without
     TLS, at `local_host` and `local_port`. `warning` is there only when the broker could not be told: it then knows the
     device from its next start on.
