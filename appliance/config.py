@@ -123,7 +123,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     future_s: Annotated[Seconds, Meta(description="a fix further ahead of the clock is rejected")] = 300.0
     accuracy_m: Annotated[float, Meta(gt=0, description="a fix less accurate than this is rejected")] = 200.0
     implied_speed_kmh: Annotated[float, Meta(gt=0, description="a faster jump is left out of the trail")] = 250.0
-    payload_bytes: Annotated[int, Meta(ge=1024, le=1048576, description="largest MQTT payload")] = 65536
+    payload_bytes: Annotated[int, Meta(ge=1024, le=1048576, description="largest MQTT payload of one fix")] = 65536
     disk_free_mb: Annotated[
         int, Meta(ge=0, le=1_048_576, description="with less room than this on the disk the pages warn, MiB")
     ] = 512

@@ -152,7 +152,8 @@ def apply(
         try:
             if check_time and at > now + FUTURE:
                 raise trip.Refusal("the time is in the future")
-            if event is Event.completed and found["on_board_at"] and at < times.parse(found["on_board_at"]):
+            after_boarding = event in (Event.arrived_dropoff, Event.completed)
+            if after_boarding and found["on_board_at"] and at < times.parse(found["on_board_at"]):
                 raise trip.Refusal("the time is before the patient was on board")
             after = trip.advance(state, event)
             columns = dict.fromkeys(trip.cleared(state, event))
@@ -246,6 +247,8 @@ def _columns(
             raise trip.Refusal("the trip is invoiced; void the invoice before it is reopened")
         columns |= dict.fromkeys(("released_at", "unbilled_reason", *trips.MEASURED_COLUMNS))
     if event is Event.no_show:
+        if found["on_board_at"] or found["arrived_dropoff_at"]:
+            raise trip.Refusal("the patient was on board")
         arrived = times.parse_or_none(found["arrived_pickup_at"])
         waited = (at - arrived).total_seconds() if arrived else waited_s or None
         if said := trip.no_show_allowed(contact_attempts, waited, trip.NoShowRule()):

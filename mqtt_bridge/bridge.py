@@ -32,9 +32,9 @@ _log = log.get(__name__)
 
 @dataclass(slots=True)
 class Bridge:
-    """Handles what has arrived, in its order. A trip event is a barrier: fixes that came before it are stored before
-    it is applied. A full disk is waited for. Any other error of the storage is not caught: the process ends, nothing
-    was acknowledged, and the broker delivers the group again."""
+    """Handles what has arrived, in its order. A trip event or a status is a barrier: fixes that came before it are
+    stored before it is applied. A full disk is waited for. Any other error of the storage is not caught: the process
+    ends, nothing was acknowledged, and the broker delivers the group again."""
 
     settings: Settings
     db: Database
@@ -48,12 +48,8 @@ class Bridge:
 
     def handle(self, messages: list[Message]) -> None:
         pending = False
-        statuses: list[tuple[Message, topics.Address]] = []
         for message in messages:
             address = topics.address(message.topic)
-            if address and address.kind == "status":
-                statuses.append((message, address))
-                address = None  # acknowledged in its turn, and no barrier
             if address is None or address.kind == "gps":
                 self.ingest.add(message, address)  # also what is no topic of ours: acknowledged in its turn
                 pending = True
@@ -64,11 +60,12 @@ class Bridge:
             if pending:
                 self._commit()
                 pending = False
-            self._trip_event(message, address.vehicle or "")
+            if address.kind == "status":
+                self._status(message, address)
+            else:
+                self._trip_event(message, address.vehicle or "")
         if pending:
             self._commit()
-        for message, named in statuses:
-            self._status(message, named)
 
     def _status(self, message: Message, address: topics.Address) -> None:
         """Only the position source speaks for its vehicle: a tablet that is switched off takes nothing offline."""
@@ -76,10 +73,10 @@ class Bridge:
         if isinstance(publisher, Publisher) and said in STATUSES:
             if publisher.source:
                 self.presence.status(publisher.code, publisher.username, said, retained=message.retained)
-            return
-        _log.warning(
-            "status.not_understood", vehicle=address.vehicle, size=len(message.payload), expected="online or offline"
-        )
+        else:
+            size = len(message.payload)
+            _log.warning("status.not_understood", vehicle=address.vehicle, size=size, expected="online or offline")
+        self.client.acknowledge([message])
 
     def housekeeping(self) -> None:
         """Once a second, also when nothing comes: says what was dropped of whom."""

@@ -65,7 +65,7 @@ def press(db: Database, settings: Settings, vehicle: str, payload: bytes) -> Rep
             source="driver",
             who=vehicle,
             settle_s=settings.billing.settle_s,
-            event_id=button.event_id,
+            event_id=_known_as(vehicle, button.event_id),
             contact_attempts=button.contact_attempts,
             waited_s=button.waited_s,
             odometer_km=button.odometer_km,
@@ -80,7 +80,7 @@ def _refused(tx: Tx, settings: Settings, vehicle: str, button: Button, now: date
         return "expected a time with its zone in at"
     if button.event not in DRIVER_EVENTS:
         return f"expected one of {', '.join(sorted(DRIVER_EVENTS))} in event"
-    if trips.event(tx, button.event_id):
+    if trips.event(tx, _known_as(vehicle, button.event_id)):
         return None  # answered as it was, also when the trip has gone to another vehicle since
     oldest, newest = OLDEST, _NEWEST
     if clock.trusted(settings):
@@ -94,6 +94,11 @@ def _refused(tx: Tx, settings: Settings, vehicle: str, button: Button, now: date
     if trip is None or found is None or trip["vehicle_id"] != found["id"]:
         return f"trip {button.trip_id} is not assigned to this vehicle"
     return None
+
+
+def _known_as(vehicle: str, event_id: str) -> str:
+    """Each vehicle has ids of its own: two tablets that count 1, 2, 3 do not get into each other's way."""
+    return f"{vehicle}/{event_id}"
 
 
 def _reply(event_id: str | None, outcome: Outcome, button: Button | None = None) -> Reply:

@@ -52,17 +52,19 @@ class Element(msgspec.Struct, frozen=True, gc=False):
 def decode(payload: bytes, limit_bytes: int) -> list[Element]:
     """The elements of a message, in its order; none for one that is no fix, such as an OwnTracks `lwt`.
 
-    A message above the limit is one rejection, with the numbers of all its fixes.
+    The limit is for each fix: an array is as large as the broker lets through.
     """
-    if len(payload) > limit_bytes:
-        return _too_large(payload, limit_bytes)
     if not _is_array(payload):
-        return _read(payload)
+        return _read(payload) if len(payload) <= limit_bytes else _too_large(payload, limit_bytes)
     try:
         parts = _parts.decode(payload)
     except _UNREADABLE as error:
-        return [_unreadable(error, payload)]
-    return [element for part in parts for element in _read(bytes(part))]
+        return [_unreadable(error, payload)] if len(payload) <= limit_bytes else _too_large(payload, limit_bytes)
+    return [
+        element
+        for part in map(bytes, parts)
+        for element in (_read(part) if len(part) <= limit_bytes else _too_large(part, limit_bytes))
+    ]
 
 
 def decode_one(raw: bytes) -> Element | None:
@@ -78,7 +80,7 @@ def _read(raw: bytes) -> list[Element]:
         return [_unreadable(error, raw)]
     if type(body) is not dict:
         return [Element(None, Rejection(Reason.unparsable, type(body).__name__, "a JSON object"), raw)]
-    seq, epoch = whole(body.get("seq")), whole(body.get("epoch")) or 0
+    epoch, seq = _numbering(body.get("seq"), body.get("epoch"))
     try:
         for fits, read in _FORMATS:
             if fits(body):
@@ -89,21 +91,23 @@ def _read(raw: bytes) -> list[Element]:
         return [Element(None, bad.rejection, raw, epoch, seq)]  # a rejected fix keeps its number
 
 
-def _too_large(payload: bytes, limit_bytes: int) -> list[Element]:
-    rejection = Rejection(Reason.too_large, f"{len(payload)} bytes", f"{limit_bytes} bytes")
-    found = [Element(None, rejection, payload[:limit_bytes])]
+def _too_large(raw: bytes, limit_bytes: int) -> list[Element]:
+    """Rejected, but with its number: a device that waits for it would never go on."""
+    rejection = Rejection(Reason.too_large, f"{len(raw)} bytes", f"{limit_bytes} bytes")
     try:
-        parts = _parts.decode(payload) if _is_array(payload) else [payload]
+        numbers = _numbers.decode(raw)
     except _UNREADABLE:
-        return found
-    for part in parts:
-        try:
-            numbers = _numbers.decode(part)
-        except _UNREADABLE:
-            continue
-        if seq := whole(numbers.seq):
-            found.append(Element(None, None, b"", whole(numbers.epoch) or 0, seq))
-    return found
+        numbers = _Numbers()
+    return [Element(None, rejection, raw[:limit_bytes], *_numbering(numbers.seq, numbers.epoch))]
+
+
+def _numbering(seq: Any, epoch: Any) -> tuple[int, int | None]:
+    """(epoch, number). Without a number that can be acknowledged where the epoch is none: two that are merged into one
+    would acknowledge what was never sent."""
+    if epoch is None:
+        return 0, whole(seq)
+    found = whole(epoch)
+    return (0, None) if found is None and epoch not in (0, "0") else (found or 0, whole(seq))
 
 
 def _is_array(payload: bytes) -> bool:

@@ -45,6 +45,8 @@ from appliance.storage.gps_rows import (
 T = TypeVar("T")
 
 _OPEN_DAYS = 8
+KEPT_BYTES = 2048
+"""Of a rejected payload: more than any fix takes, so that garbage does not fill the disk."""
 
 _log = log.get(__name__)
 
@@ -365,5 +367,5 @@ def _refused_row(refused: Refused) -> tuple[Any, ...]:
         refused.rejection.reason.value,
         refused.rejection.value,
         refused.rejection.limit,
-        refused.payload,
+        refused.payload[:KEPT_BYTES],
     )

@@ -56,8 +56,12 @@ def seal_file(folder: Path, day: date) -> Path:
 
 
 def listed(folder: Path) -> list[date]:
-    """The days that have a file, oldest first."""
-    return sorted(date.fromisoformat(file.stem) for file in folder.glob("????-??-??.db"))
+    """The days that have a file, oldest first. What only looks like one is left alone."""
+    found = []
+    for file in folder.glob("????-??-??.db"):
+        with suppress(ValueError):
+            found.append(date.fromisoformat(file.stem))
+    return sorted(found)
 
 
 def open_to_write(folder: Path, day: date) -> Database:
@@ -86,7 +90,9 @@ def is_gone(folder: Path, day: date, error: sqlite3.Error) -> bool:
 
 def is_damaged(error: sqlite3.Error) -> bool:
     """Whether the file's content is broken; not whether the disk, the memory or a lock is in the way."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    emptied = code == sqlite3.SQLITE_ERROR and "no such table" in str(error)  # a day's file appears with its tables
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or emptied
 
 
 def set_aside(folder: Path, day: date, damage: str) -> None:

@@ -157,7 +157,8 @@ def reads(gps: Path, name: str) -> dict[str, float]:
             f"from the disk p50 {statistics.median(cold):.0f} ms (most {max(cold):.0f})"
             f"   from memory p50 {statistics.median(warm):.0f} ms (most {max(warm):.0f})",
         )
-    newest = taken_ms(lambda: store.newest(begin + timedelta(hours=20)))
+    sources = {vehicle: vehicle for vehicle in range(1, VEHICLES + 1)}
+    newest = taken_ms(lambda: store.newest(sources, begin + timedelta(hours=20)))
     show(f"newest fix of each vehicle, {name}", f"{newest:.1f} ms")
     return found
 

@@ -150,9 +150,11 @@ def test_poison_among_good_ones_changes_nothing_for_them(ingest: Ingest, gps_sto
 
 
 def test_a_message_that_is_too_large_does_not_hold_up_the_numbering(ingest: Ingest, gps_store: Store) -> None:
+    """Each fix of a large array is read; one that is too large by itself is rejected, with its number."""
     large = [fix(n, seq=n + 1, pad="x" * 700) for n in range(1, 101)]
-    stored = take(ingest, message(fix(0, seq=1)), message(large), message(fix(101, seq=102)))
+    stored = take(ingest, message(fix(0, seq=1)), message(large), message(fix(101, seq=102, pad="x" * 70_000)))
     assert stored.numbering == {(VAN, TRACKER): [(0, 102)]}
+    assert gps_store.count() == 101
     assert rejected(gps_store) == [(VAN, "too_large")]
 
 

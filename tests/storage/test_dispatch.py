@@ -261,3 +261,20 @@ def test_a_vehicles_code_must_fit_into_a_topic(depot_db: Database) -> None:
         for code in ("", "a/b", "a+", "#", "a b", "x" * 33, "ä"):
             with pytest.raises(InputError):
                 vehicles.add(tx, code, NOON)
+
+
+def test_a_patient_who_was_on_board_is_no_no_show(depot_db: Database, cast: Cast) -> None:
+    with write_tx(depot_db) as tx:
+        id = new_trip(tx)
+        say(tx, id, Event.arrived_pickup, NOON)
+        say(tx, id, Event.on_board, NOON + MINUTE)
+        outcome = say(tx, id, Event.no_show, NOON + 60 * MINUTE, contact_attempts=3, waited_s=5000)
+    assert (outcome.accepted, outcome.reason) == (False, "the patient was on board")
+
+
+def test_nobody_arrives_before_boarding(depot_db: Database, cast: Cast) -> None:
+    with write_tx(depot_db) as tx:
+        id = new_trip(tx)
+        say(tx, id, Event.on_board, NOON)
+        outcome = say(tx, id, Event.arrived_dropoff, NOON - 10 * MINUTE, now=NOON)
+    assert (outcome.accepted, outcome.reason) == (False, "the time is before the patient was on board")

@@ -278,3 +278,14 @@ def test_a_full_disk_is_no_damage(writer: Writer, folder: Path) -> None:
     with pytest.raises(DiskFull, match="full"):
         writer.commit(batch(*many), NOON)
     assert [name for name in names(folder) if "damaged" in name] == []
+
+
+def test_an_emptied_file_and_one_that_only_looks_like_a_day_stop_nothing(writer: Writer, folder: Path) -> None:
+    writer.commit(batch(NOON), NOON)
+    writer.close()
+    gps_days.path(folder, TODAY - timedelta(days=1)).touch()
+    (folder / "2026-13-45.db").touch()
+    store = Store(folder)
+    assert store.count() == 1
+    assert store.rejected() == ([], 0)
+    assert store.changes(TODAY - timedelta(days=1), 0) == []
