@@ -14,7 +14,7 @@ from appliance.errors import InputError, NotFound, Refused, Unavailable
 from appliance.payloads.elements import decode_one
 from appliance.storage import audit, devices, gps_days, gps_rejected, times, vehicles
 from appliance.storage.db import Row, write_tx
-from appliance.storage.gps import Arrival
+from appliance.storage.gps_writer import Arrival
 
 
 def restore(

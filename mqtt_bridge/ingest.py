@@ -12,8 +12,8 @@ from appliance import clock
 from appliance.config import Settings
 from appliance.domain.fix import Fix, Limits, Reason, Rejection, check
 from appliance.payloads.elements import decode
-from appliance.storage.gps import Arrival, Batch, Refused, Writer
 from appliance.storage.gps_rows import newer
+from appliance.storage.gps_writer import Arrival, Batch, Refused, Writer
 from mqtt_bridge.client import Message
 from mqtt_bridge.directory import Directory, Publisher
 from mqtt_bridge.limiter import Limiter, Overrun

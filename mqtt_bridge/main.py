@@ -21,7 +21,8 @@ from appliance.sender import Sender
 from appliance.servers.mosquitto import own_password
 from appliance.storage import devices, gps_checks, gps_rows, trips, vehicles
 from appliance.storage.db import open_depot
-from appliance.storage.gps import Store, Writer
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Writer
 from mqtt_bridge import topics
 from mqtt_bridge.alerts import Alerts
 from mqtt_bridge.assignments import Assignments

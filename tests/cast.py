@@ -20,7 +20,7 @@ from appliance.domain.trip import Event, LevelOfService
 from appliance.servers import accounts, mosquitto
 from appliance.storage import devices, invoices, payers, people, vehicles
 from appliance.storage.db import Tx, value, write_tx
-from appliance.storage.gps import Arrival
+from appliance.storage.gps_writer import Arrival
 from appliance.storage.migrations import migrate
 
 NOON = datetime(2026, 1, 26, 12, tzinfo=UTC)

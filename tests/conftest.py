@@ -13,7 +13,8 @@ from sqlite_utils import Database
 from appliance import clock
 from appliance.config import Settings
 from appliance.storage.db import open_depot
-from appliance.storage.gps import Store, Writer
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Writer
 from tests import cast as play
 from tests.cast import MEMORY, NOON, Cast, SetClock
 from tests.servers import Redis, running_redis

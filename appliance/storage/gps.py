@@ -1,180 +1,42 @@
 """The fixes: one SQLite file for each UTC day, keyed (vehicle, device, fix time).
 
 A fix sent twice is one row, in whatever order it came; a late fix lands in its own day; retention deletes files.
-`Writer` belongs to the bridge alone; `Store` reads, from any process, and holds no file open between calls. A damaged
-day is set aside when it is written to, and left out (and said) when all days are read: it takes no other along.
+`Store` reads, from any process, and holds no file open between calls; `gps_writer.Writer` belongs to the bridge alone.
+A damaged day is left out (and said) when all days are read: it takes no other along.
 """
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from msgspec import Struct
 from sqlite_utils import Database
 
-from appliance import disk, log
-from appliance.domain.fix import Fix, Rejection
-from appliance.errors import DiskFull, Permanent
-from appliance.storage import gps_checks, gps_days, times
-from appliance.storage.db import Row, Tx, rows, value, write_tx
-from appliance.storage.gps_days import DayFile
+from appliance import log
+from appliance.domain.fix import Fix
+from appliance.errors import Permanent
+from appliance.storage import gps_checks, gps_days
+from appliance.storage.db import Row, rows, value, write_tx
 from appliance.storage.gps_rows import (
     COLUMNS,
     DAY_MS,
     T_BITS,
-    UPSERT,
     day_of,
     from_row,
     key_of,
     midnight,
-    ms_of,
     ms_of_day,
-    to_row,
 )
 
 T = TypeVar("T")
 
-_OPEN_DAYS = 8
-KEPT_BYTES = 2048
-"""Of a rejected payload: more than any fix takes, so that garbage does not fill the disk."""
-
 _log = log.get(__name__)
-
-
-class Arrival(Struct, frozen=True, gc=False):
-    """A good fix as it came: whose it is, and when the box received it."""
-
-    vehicle: int
-    device: int
-    fix: Fix
-    received: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A rejected fix as it came: `vehicle` is the code in the topic, `payload` the element that was refused."""
-
-    vehicle: str
-    device: int | None
-    rejection: Rejection
-    payload: bytes
-    received: datetime
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one commit stores. `sequences` is how far each (device, epoch) is on disk once it has committed."""
-
-    arrivals: list[Arrival] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
-    sequences: dict[tuple[int, int], int] = field(default_factory=dict)
-
-
-class Writer:
-    """Stores batches durably. One process only."""
-
-    def __init__(self, folder: Path, *, late_s: float) -> None:
-        self._folder = folder
-        self._late = timedelta(seconds=late_s)
-        self._open: dict[date, DayFile] = {}
-
-    def commit(self, batch: Batch, now: datetime) -> int:
-        """Commits the batch and returns how many rows are new or changed. When it returns, everything is on disk.
-
-        The sequence numbers go into today's file, which commits last: after a crash in between they say less than
-        is stored, never more. A fix later than `late_s` leaves a change row in the same transaction. Raises DiskFull
-        before the room is used that fixes leave to everything else (`disk.RESERVE_BYTES`).
-        """
-        if (batch.arrivals or batch.refused) and disk.room(self._folder).free < disk.RESERVE_BYTES:
-            raise DiskFull("the disk is full but for what trips and jobs need", subject=str(self._folder))
-        today = day_of(now)
-        days: defaultdict[date, list[Arrival]] = defaultdict(list)
-        for arrival in batch.arrivals:
-            days[day_of(arrival.fix.at)].append(arrival)
-        stored = 0
-        for day in sorted(days, key=lambda day: (day == today, day)):
-            if day != today:
-                stored += self._write(day, partial(self._store, day=day, arrivals=days[day]))
-        if days.get(today) or batch.refused or batch.sequences:
-            stored += self._write(
-                today, partial(self._store_today, today=today, arrivals=days.get(today, []), batch=batch)
-            )
-        return stored
-
-    def close(self) -> None:
-        for file in self._open.values():
-            file.db.conn.close()
-        self._open.clear()
-
-    def _write(self, day: date, work: Callable[[Tx, DayFile], int]) -> int:
-        """One transaction in the day's file. A damaged one is set aside, and the day goes on in a new one."""
-        try:
-            return self._transact(day, work)
-        except sqlite3.DatabaseError as error:
-            if not gps_days.is_damaged(error):
-                raise
-            damage = str(error)
-        if day in self._open:
-            self._open.pop(day).db.conn.close()
-        gps_days.set_aside(self._folder, day, damage)
-        return self._transact(day, work)
-
-    def _transact(self, day: date, work: Callable[[Tx, DayFile], int]) -> int:
-        file = self._file(day)
-        try:
-            with write_tx(file.db) as tx:
-                return work(tx, file)
-        except BaseException:
-            file.sources.clear()  # their rows may have been rolled back
-            raise
-
-    def _store_today(self, tx: Tx, file: DayFile, today: date, arrivals: list[Arrival], batch: Batch) -> int:
-        stored = self._store(tx, file, today, arrivals)
-        tx.conn.executemany(
-            "INSERT OR IGNORE INTO rejected (digest, received_at, vehicle, device, reason, value, bound,"
-            " payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            map(_refused_row, batch.refused),
-        )
-        gps_days.keep_sequences(tx, batch.sequences)
-        return stored
-
-    def _store(self, tx: Tx, file: DayFile, day: date, arrivals: list[Arrival]) -> int:
-        sources = {who: file.source(tx, *who) for who in {(one.vehicle, one.device) for one in arrivals}}
-        before = tx.conn.total_changes
-        spans: dict[int, tuple[int, int]] = {}
-        prompt = []
-        for arrival in arrivals:
-            row = to_row(sources[arrival.vehicle, arrival.device], arrival.fix, day, arrival.received)
-            if arrival.received - arrival.fix.at <= self._late:
-                prompt.append(row)
-            elif tx.conn.execute(UPSERT, row).rowcount:
-                t = ms_of(row[0])
-                first, last = spans.get(arrival.vehicle, (t, t))
-                spans[arrival.vehicle] = (min(first, t), max(last, t))
-        tx.conn.executemany(UPSERT, prompt)
-        stored = tx.conn.total_changes - before
-        tx.conn.executemany(
-            "INSERT INTO changes (vehicle, t_from, t_to) VALUES (?, ?, ?)",
-            [(vehicle, first, last) for vehicle, (first, last) in spans.items()],
-        )
-        return stored
-
-    def _file(self, day: date) -> DayFile:
-        if day not in self._open:
-            if len(self._open) >= _OPEN_DAYS:
-                self._open.pop(next(iter(self._open))).db.conn.close()
-            self._open[day] = DayFile(gps_days.open_to_write(self._folder, day))
-        return self._open[day]
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,17 +217,3 @@ class Store:
 def _damaged(day: date) -> Permanent:
     hint = "docs/storage.md, Damaged days, says what can be done"
     return Permanent("fixes of this day are damaged", subject=day.isoformat(), hint=hint)
-
-
-def _refused_row(refused: Refused) -> tuple[Any, ...]:
-    digest = hashlib.blake2b(refused.vehicle.encode() + b"\0" + refused.payload, digest_size=16, person=b"rejected")
-    return (
-        digest.digest(),
-        times.text(refused.received),
-        refused.vehicle,
-        refused.device,
-        refused.rejection.reason.value,
-        refused.rejection.value,
-        refused.rejection.limit,
-        refused.payload[:KEPT_BYTES],
-    )

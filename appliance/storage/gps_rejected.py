@@ -13,8 +13,8 @@ from sqlite_utils import Database
 from appliance.errors import InputError
 from appliance.storage import gps_days, times
 from appliance.storage.db import Row, row, write_tx
-from appliance.storage.gps import Arrival
 from appliance.storage.gps_rows import UPSERT, day_of, ms_of_day, to_row
+from appliance.storage.gps_writer import Arrival
 
 
 def parse(name: str) -> tuple[date, int]:

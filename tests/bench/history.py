@@ -21,8 +21,9 @@ from pathlib import Path
 
 from appliance.domain.fix import Fix
 from appliance.storage import gps_checks, gps_days
-from appliance.storage.gps import Arrival, Batch, Store, Writer
+from appliance.storage.gps import Store
 from appliance.storage.gps_rows import COLUMNS, DAY_MS, key_of
+from appliance.storage.gps_writer import Arrival, Batch, Writer
 from tests.domain.test_trail_recording import RECORDING
 
 VEHICLES = 200

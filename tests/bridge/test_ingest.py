@@ -14,7 +14,8 @@ from sqlite_utils import Database
 from appliance.config import Settings
 from appliance.storage import devices
 from appliance.storage.db import write_tx
-from appliance.storage.gps import Batch, Store, Writer
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Batch, Writer
 from mqtt_bridge import directory as directory_module
 from mqtt_bridge import ingest as ingest_module
 from mqtt_bridge import topics

@@ -18,7 +18,8 @@ from appliance.config import Settings
 from appliance.domain import trail
 from appliance.domain.fix import Fix
 from appliance.events import Event
-from appliance.storage.gps import Store, Writer
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Writer
 from mqtt_bridge import topics
 from mqtt_bridge.directory import Directory
 from mqtt_bridge.ingest import Ingest

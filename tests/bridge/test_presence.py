@@ -22,7 +22,8 @@ from appliance.servers import access
 from appliance.storage import devices, users
 from appliance.storage.db import rows as query
 from appliance.storage.db import write_tx
-from appliance.storage.gps import Arrival, Batch, Store, Writer
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Arrival, Batch, Writer
 from mqtt_bridge import topics
 from mqtt_bridge.client import Message
 from mqtt_bridge.live import Live

@@ -8,7 +8,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.storage.gps import Batch, Store, Writer
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Batch, Writer
 from mqtt_bridge import sequences as module
 from mqtt_bridge.sequences import Key, Sequences
 from tests.cast import NOON

@@ -13,7 +13,8 @@ from appliance.config import Settings
 from appliance.events import Publisher
 from appliance.sender import Sender
 from appliance.servers.mosquitto import own_password
-from appliance.storage.gps import Store, Writer
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Writer
 from mqtt_bridge import topics
 from mqtt_bridge.bridge import Bridge
 from mqtt_bridge.client import Client, Message

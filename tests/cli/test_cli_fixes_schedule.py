@@ -16,7 +16,7 @@ from appliance.config import Settings
 from appliance.domain.fix import Fix, Reason, Rejection
 from appliance.storage import devices, vehicles
 from appliance.storage.db import value, write_tx
-from appliance.storage.gps import Arrival, Batch, Refused, Writer
+from appliance.storage.gps_writer import Arrival, Batch, Refused, Writer
 
 NOW = datetime(2026, 7, 26, 9, 30, tzinfo=UTC)
 

@@ -15,7 +15,8 @@ from appliance.domain.trip import Event
 from appliance.errors import NotFound
 from appliance.storage import invoices, payers, times, trips
 from appliance.storage.db import Row, rows, value, write_tx
-from appliance.storage.gps import Arrival, Batch, Store, Writer
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Arrival, Batch, Writer
 from tests.cast import NOON, RATE, Cast, arrivals, eastward, new_trip, ride, say
 
 MINUTE = timedelta(minutes=1)

@@ -15,8 +15,9 @@ from appliance.domain.fix import Reason, Rejection
 from appliance.errors import DepotError, InputError, NotFound, Refused, Unavailable
 from appliance.storage import gps_days, vehicles
 from appliance.storage.db import rows, write_tx
-from appliance.storage.gps import Batch, Store, Writer
-from appliance.storage.gps import Refused as RefusedFix
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Batch, Writer
+from appliance.storage.gps_writer import Refused as RefusedFix
 from tests.cast import NOON, VAN, Cast, SetClock
 
 DAY = timedelta(days=1)

@@ -14,7 +14,8 @@ import pytest
 from appliance.domain.fix import Fix
 from appliance.errors import Permanent
 from appliance.storage import gps_checks, gps_days
-from appliance.storage.gps import Arrival, Batch, Store, Writer
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Arrival, Batch, Writer
 from tests.cast import NOON
 
 TODAY = NOON.date()

@@ -15,7 +15,8 @@ import pytest
 from appliance.domain.fix import Fix, Reason, Rejection
 from appliance.errors import DiskFull, Permanent
 from appliance.storage import gps_days
-from appliance.storage.gps import Arrival, Batch, Refused, Store, Writer
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Arrival, Batch, Refused, Writer
 from tests.cast import NOON
 
 TODAY = NOON.date()
@@ -85,7 +86,7 @@ def test_a_reader_that_ends_does_not_take_the_writers_log_away(writer: Writer, s
 def test_what_a_killed_writer_had_committed_is_read(folder: Path, store: Store) -> None:
     script = """
 import os, sys; from datetime import *; from pathlib import Path
-from appliance.domain.fix import Fix; from appliance.storage.gps import *
+from appliance.domain.fix import Fix; from appliance.storage.gps import *; from appliance.storage.gps_writer import *
 at = datetime(2026, 1, 26, 12, tzinfo=UTC); writer = Writer(Path(sys.argv[1]), late_s=10)
 for n in range(20):
     writer.commit(Batch([Arrival(1, 1, Fix(at + timedelta(seconds=n), 53.4, -2.9), at)], sequences={(1, 1): n + 1}), at)
@@ -130,7 +131,7 @@ def test_a_new_day_is_seen_with_its_tables_or_not_at_all(
 def test_two_processes_that_make_the_same_day_use_one_file(folder: Path) -> None:
     script = """
 import sys; from datetime import *; from pathlib import Path
-from appliance.domain.fix import Fix; from appliance.storage.gps import *
+from appliance.domain.fix import Fix; from appliance.storage.gps import *; from appliance.storage.gps_writer import *
 at = datetime(2026, 1, 26, 12, tzinfo=UTC); writer = Writer(Path(sys.argv[1]), late_s=10); me = int(sys.argv[2])
 for n in range(30):
     day = at - timedelta(days=n)

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.domain.fix import Fix
-from appliance.storage.gps import Arrival, Batch, Store, Writer
+from appliance.storage.gps import Store
 from appliance.storage.gps_rows import T_BITS, T_MASK
+from appliance.storage.gps_writer import Arrival, Batch, Writer
 from tests.cast import MEMORY, NOON
 
 MIDNIGHT = NOON.replace(hour=0)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from appliance.domain.fix import Fix, Reason, Rejection
-from appliance.storage.gps import Arrival, Batch, Refused, Store, Writer
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Arrival, Batch, Refused, Writer
 from tests.bench.history import bytes_per_fix, simulated_arrivals
 from tests.cast import NOON
 

@@ -26,7 +26,7 @@ from appliance.sender import celery_basics, redis_url
 from appliance.storage import jobs as job_rows
 from appliance.storage import times
 from appliance.storage.db import Row, rows, value, write_tx
-from appliance.storage.gps import Batch, Writer
+from appliance.storage.gps_writer import Batch, Writer
 from tasks import box as boxes
 from tasks.billing import generate_invoice
 from tasks.box import Box

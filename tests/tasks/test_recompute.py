@@ -12,7 +12,7 @@ from appliance.domain.fix import Fix
 from appliance.storage import jobs as job_rows
 from appliance.storage import watermarks
 from appliance.storage.db import rows, value, write_tx
-from appliance.storage.gps import Arrival, Batch, Writer
+from appliance.storage.gps_writer import Arrival, Batch, Writer
 from tasks.box import Box
 from tasks.sweeper import Sweeper
 from tests.cast import NOON, Cast, eastward, new_trip, ride

@@ -14,7 +14,7 @@ from appliance.errors import Permanent
 from appliance.storage import jobs as job_rows
 from appliance.storage import trips, watermarks
 from appliance.storage.db import row, rows, value, write_tx
-from appliance.storage.gps import Batch, Writer
+from appliance.storage.gps_writer import Batch, Writer
 from tasks import box as boxes
 from tasks.billing import generate_invoice
 from tasks.box import Box

@@ -9,7 +9,7 @@ import pytest
 from litestar.testing import TestClient
 
 from appliance.domain.fix import Fix
-from appliance.storage import gps
+from appliance.storage import gps_writer
 from appliance.storage.db import open_depot, value
 from tests.web import world
 from tests.web.conftest import NEW_TRIP, Client, problem
@@ -84,10 +84,10 @@ def test_a_trail_is_geojson_with_a_line_and_a_point_for_each_fix(client: Client,
 
 
 def test_a_trail_names_its_stops(client: Client, depot: world.World) -> None:
-    writer = gps.Writer(depot.settings.paths.gps_dir, late_s=1e9)
+    writer = gps_writer.Writer(depot.settings.paths.gps_dir, late_s=1e9)
     at = depot.now + timedelta(hours=1)
     stood = [Fix(at + timedelta(seconds=n), 53.4, -2.9) for n in range(0, 301, 60)]
-    writer.commit(gps.Batch([gps.Arrival(depot.vehicles["V8"], 8, fix, fix.at) for fix in stood]), at)
+    writer.commit(gps_writer.Batch([gps_writer.Arrival(depot.vehicles["V8"], 8, fix, fix.at) for fix in stood]), at)
     writer.close()
     span = {"start": "2026-01-26T13:00:00Z", "end": "2026-01-26T14:00:00Z"}
     assert client.get("/api/v1/vehicles/V8/trail", params=span).json()["stops"] == [

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from appliance.domain.fix import Reason, Rejection
-from appliance.storage.gps import Batch, Refused, Store, Writer
+from appliance.storage.gps import Store
+from appliance.storage.gps_writer import Batch, Refused, Writer
 from tests.web import world
 from tests.web.conftest import NOON, Client, problem
 

@@ -11,7 +11,7 @@ from appliance.domain.fix import Fix
 from appliance.events import Publisher
 from appliance.storage import alerts, devices
 from appliance.storage.db import open_depot, write_tx
-from appliance.storage.gps import Arrival, Batch, Writer
+from appliance.storage.gps_writer import Arrival, Batch, Writer
 from tests.web import world
 from tests.web.conftest import NEW_TRIP, NOON, Client
 from tests.web.serving import Redis

@@ -18,7 +18,7 @@ from appliance.domain.fix import Fix
 from appliance.domain.presence import VehicleState
 from appliance.domain.trip import Event, LevelOfService
 from appliance.events import Event as LiveEvent
-from appliance.storage import devices, gps, payers, people, shifts, times, vehicles
+from appliance.storage import devices, gps_writer, payers, people, shifts, times, vehicles
 from appliance.storage.db import Tx, open_depot, write_tx
 from appliance.storage.migrations import migrate
 
@@ -77,7 +77,7 @@ def make(data_dir: Path, now: datetime) -> World:
     """Eight vehicles (five live, one stale, one silent, one that never sent) and twenty trips in every state."""
     settings = empty(data_dir)
     db = open_depot(settings.paths.depot_db)
-    writer = gps.Writer(settings.paths.gps_dir, late_s=1e9)
+    writer = gps_writer.Writer(settings.paths.gps_dir, late_s=1e9)
     try:
         with write_tx(db) as tx:
             fleet = _fleet(tx, now)
@@ -178,8 +178,8 @@ def _drive(
         billing.generate(tx, trip_id, settings, now)
 
 
-def _fixes(writer: gps.Writer, fleet: dict[str, int], sources: dict[str, int], now: datetime) -> list[LiveEvent]:
-    batch, live = gps.Batch(), []
+def _fixes(writer: gps_writer.Writer, fleet: dict[str, int], sources: dict[str, int], now: datetime) -> list[LiveEvent]:
+    batch, live = gps_writer.Batch(), []
     stops = list(PLACES.values())
     newest_age_s = {"V6": 190, "V7": 2400}
     for number, (code, vehicle) in enumerate(fleet.items()):
@@ -190,7 +190,7 @@ def _fixes(writer: gps.Writer, fleet: dict[str, int], sources: dict[str, int], n
         for minute, (lat, lon, heading) in enumerate(path):
             at = newest - timedelta(minutes=180 - minute)
             fix = Fix(at.astimezone(UTC), lat, lon, speed_kmh=32.0 + minute % 9, heading_deg=heading)
-            batch.arrivals.append(gps.Arrival(vehicle, sources[code], fix, fix.at))
+            batch.arrivals.append(gps_writer.Arrival(vehicle, sources[code], fix, fix.at))
         last = batch.arrivals[-1].fix
         live.append(vehicle_event(code, last.at, last.lat, last.lon, last.heading_deg or 0.0))
     writer.commit(batch, now)
