@@ -155,6 +155,7 @@ def test_a_state_is_on_the_marker_and_in_the_strip_as_soon_as_it_is_told(box: Bo
 
 def test_whom_to_call_can_be_had_by_keyboard_and_stays_open_while_the_strip_is_renewed(box: Box) -> None:
     page = box.open()
+    wait_for(lambda: page.locator("body[data-link=up]").count(), "it is connected: nobody announces what was before")
     box.publisher.publish(*world.troubled(box.made), LiveEvent("alert", "V5", {"code": "V5", "state": "offline"}))
     wait_for(lambda: page.locator("#announce").text_content() == "Vehicle V5 is offline", "it is announced")
     wait_for(lambda: page.locator("#alerts-button").count(), "the strip has it")
@@ -279,7 +280,7 @@ def test_the_page_of_a_trip_has_its_trail_and_history(box: Box) -> None:
 
 def test_the_page_says_when_the_box_is_gone(box: Box) -> None:
     page = box.open()
-    wait_for(lambda: page.locator("#link-state").is_hidden(), "connected")
+    wait_for(lambda: page.locator("body[data-link=up]").count(), "connected")
     page.route("**/api/v1/live", lambda route: route.abort())
     page.context.set_offline(True)
     box.web.stop()

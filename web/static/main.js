@@ -28,8 +28,7 @@ listen({
   resync: refresh,
   link(up) {
     linked = up;
-    const state = document.getElementById("link-state");
-    if (state) state.hidden = up;
+    document.body.dataset.link = up ? "up" : "down"; // on the body: the strip is put in again now and then
   },
 });
 
