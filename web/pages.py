@@ -17,9 +17,10 @@ from litestar.response import Template
 from appliance import __version__, disk
 from appliance.domain.invoice import money
 from appliance.domain.presence import VehicleState
+from appliance.paths import VENDOR_DIR
 from appliance.storage import board
 from appliance.storage.times import parse
-from web import cards
+from web import cards, icons
 from web.api.answers import Alert
 from web.api.system import roles
 from web.api.trips import unknown
@@ -97,6 +98,7 @@ def templates(parts: Parts, assets: Assets) -> Callable[[Litestar], Any]:
         assert isinstance(engine, JinjaTemplateEngine)
         engine.engine.globals.update(
             asset=assets.url,
+            icons=icons.sprite(VENDOR_DIR),
             has_map=assets.has("vendor", "maplibre-gl.mjs"),
             depot=parts.settings.depot,
             limits=parts.settings.limits,
