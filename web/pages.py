@@ -101,6 +101,7 @@ def templates(parts: Parts, assets: Assets) -> Callable[[Litestar], Any]:
             icons=icons.sprite(VENDOR_DIR),
             has_map=assets.has("vendor", "maplibre-gl.mjs"),
             depot=parts.settings.depot,
+            rail=[("/", "today", "Today")],
             limits=parts.settings.limits,
             version=__version__,
             column_titles=cards.COLUMNS,
