@@ -1,7 +1,7 @@
 """Forms: which field a refusal is about, and what was typed, so that nobody types it twice.
 
-A form of a page posts with htmx to an address of its own. The answer is the page as it is afterwards: with one line that
-says what was done, or with the form open again.
+A form of a page posts with htmx to an address of its own. The answer is the page as it is afterwards: with one line
+that says what was done, or with the form open again.
 """
 
 from __future__ import annotations
