@@ -53,7 +53,7 @@ class Storage(Struct, frozen=True, kw_only=True):
 class Web(Struct, frozen=True, kw_only=True):
     host: Annotated[
         Literal["127.0.0.1", "::1", "localhost"],
-        Meta(description="address of the pages; loopback only while they have no login"),
+        Meta(description="address of the pages without TLS: loopback only"),
     ] = "127.0.0.1"
     port: Annotated[Port, Meta(description="port of the pages and the API")] = 8080
 

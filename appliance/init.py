@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance import ca, keys, log, notices
+from appliance import access, ca, keys, log, notices
 from appliance.config import Settings
 from appliance.servers import mosquitto
 from appliance.storage import schedules
@@ -20,7 +20,8 @@ def main(settings: Settings) -> int:
         _log.info("storage.migrated", migration=name)
     mosquitto.make_secrets(paths)
     ca.own(paths)
-    keys.own(paths, notices.LINK_KEY)
+    for name in (notices.LINK_KEY, access.MARK_KEY):
+        keys.own(paths, name)
     db = open_depot(paths.depot_db)
     with write_tx(db) as tx:
         schedules.ensure_defaults(tx)

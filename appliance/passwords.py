@@ -6,15 +6,18 @@ lane). At most two are hashed at a time, or a flood of logins takes the memory.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import secrets
 import threading
 from datetime import datetime
 
 from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
 from sqlite_utils import Database
 
-from appliance.errors import InputError, NotFound
-from appliance.storage import audit, users
+from appliance.errors import InputError, NotFound, Refused
+from appliance.storage import audit, sessions, users
 from appliance.storage.db import Row, Tx
 
 SHORTEST, LONGEST = 12, 256
@@ -28,6 +31,23 @@ def hashed(password: str) -> str:
     """The argon2id hash with its parameters and salt."""
     with _AT_A_TIME:
         return _HASHER.hash(password)
+
+
+def fits(password_hash: str | None, password: str) -> bool:
+    """Whether it is the password. Without a hash (no such user, none chosen yet) it takes as long to say no."""
+    known = password_hash is not None and len(password) <= LONGEST
+    with _AT_A_TIME:
+        try:
+            return (
+                _HASHER.verify(password_hash if known and password_hash else _nobodys(), password[:LONGEST]) and known
+            )
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+@functools.cache
+def _nobodys() -> str:
+    return _HASHER.hash(secrets.token_urlsafe(32))
 
 
 def token_hash(token: str) -> str:
@@ -56,10 +76,25 @@ def check(user: Row, password: str, again: str) -> None:
 
 
 def set_by_link(tx: Tx, token: str, password_hash: str, now: datetime) -> Row:
-    """Sets the password; the link is used up. `password_hash` is made before, outside the transaction. Returns the
-    user. Raises NotFound where the link has been used meanwhile."""
+    """Sets the password; the link is used up, and sessions of the old password are over. `password_hash` is made
+    before, outside the transaction. Returns the user. Raises NotFound where the link has been used meanwhile."""
     user = linked_user(tx, token, now)
     users.use_password_link(tx, token_hash(token), now)
-    users.set_password(tx, user["id"], password_hash)
-    audit.record(tx, user["email"], "user.password_set", "user", user["uid"], now)
+    _set(tx, user, password_hash, now)
     return user
+
+
+def change(tx: Tx, user_id: int, old_hash: str | None, password_hash: str, now: datetime) -> None:
+    """Sets the password of a user who has just given the old one, and ends all their sessions. Raises Refused where it
+    was changed meanwhile."""
+    user = users.get(tx, user_id)
+    if user is None or user["disabled_at"] or user["password_hash"] != old_hash:
+        raise Refused("the password was changed meanwhile")
+    _set(tx, user, password_hash, now)
+
+
+def _set(tx: Tx, user: Row, password_hash: str, now: datetime) -> None:
+    users.set_password(tx, user["id"], password_hash)
+    users.drop_password_links(tx, user["id"])
+    sessions.delete_of_user(tx, user["id"])
+    audit.record(tx, user["email"], "user.password_set", "user", user["uid"], now)

@@ -1,15 +1,23 @@
-"""What is decided about the people who use the pages: adding one, and sending a new link to set the password."""
+"""What is decided about the people who use the pages: who is one, in which role, and how they come to a password.
+
+There is always an active administrator once there was one: the last cannot be disabled or get another role.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
+import secrets
+from datetime import datetime, timedelta
 
-from appliance import jobs
+from appliance import jobs, passwords
+from appliance.domain.access import Role
 from appliance.errors import InputError, NotFound, Refused
 from appliance.jobs import Ask
-from appliance.storage import audit, users
-from appliance.storage.db import Tx
+from appliance.storage import api_tokens, audit, sessions, users
+from appliance.storage.db import Row, Tx
+
+LINK_VALID = timedelta(days=1)
+"""Of a link that somebody hands over by hand."""
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 
@@ -27,12 +35,79 @@ def add_user(tx: Tx, email: str, name: str, role: str, *, who: str, now: datetim
 
 def welcome(tx: Tx, email: str, *, who: str, now: datetime) -> Ask:
     """Asks for one more welcome mail, with a new link. Raises NotFound, and Refused for a disabled user."""
+    return _welcome(tx, active(tx, email)["id"], "user.welcomed", who, now, "")
+
+
+def password_link(tx: Tx, email: str, *, who: str, now: datetime) -> str:
+    """A token for `/password/<token>`, to be handed over by hand; earlier links stop to work. Raises NotFound, and
+    Refused for a disabled user."""
+    found = active(tx, email)
+    token = secrets.token_hex(32)
+    users.add_password_link(tx, found["id"], passwords.token_hash(token), now, LINK_VALID)
+    audit.record(tx, who, "user.password_link", "user", found["uid"], now)
+    return token
+
+
+def set_role(tx: Tx, email: str, role: str, *, who: str, now: datetime) -> None:
+    """Gives the user another role, from the next request on. Raises NotFound, InputError for an unknown role, and
+    Refused for the last administrator."""
+    found = _user(tx, email)
+    if role not in users.ROLES:
+        raise InputError(f"expected one of {', '.join(users.ROLES)}", subject=f"role {role!r}")
+    if role == found["role"]:
+        return
+    users.set_role(tx, found["id"], role)
+    _keep_an_administrator(tx, found)
+    audit.record(tx, who, "user.role_set", "user", found["uid"], now, f"{found['role']} to {role}")
+
+
+def disable(tx: Tx, email: str, *, who: str, now: datetime) -> None:
+    """The user may not log in any more; what they had open ends, and their tokens count no more. Raises NotFound, and
+    Refused where that has happened, and for the last administrator."""
+    found = _user(tx, email)
+    if found["disabled_at"]:
+        raise Refused("the user is disabled already", subject=email)
+    users.set_disabled(tx, found["id"], now)
+    _keep_an_administrator(tx, found)
+    users.drop_password_links(tx, found["id"])
+    sessions.delete_of_user(tx, found["id"])
+    api_tokens.revoke_of_user(tx, found["id"], now)
+    audit.record(tx, who, "user.disabled", "user", found["uid"], now)
+
+
+def enable(tx: Tx, email: str, *, who: str, now: datetime) -> None:
+    """The user may log in again, with the old password; revoked tokens stay revoked. Raises NotFound and Refused."""
+    found = _user(tx, email)
+    if not found["disabled_at"]:
+        raise Refused("the user is not disabled", subject=email)
+    users.set_disabled(tx, found["id"], None)
+    audit.record(tx, who, "user.enabled", "user", found["uid"], now)
+
+
+def _keep_an_administrator(tx: Tx, before: Row) -> None:
+    """Undoes (by raising, in the caller's transaction) what would leave the depot without an administrator."""
+    was_one = before["role"] == Role.administrator and not before["disabled_at"]
+    if was_one and not users.any_administrator(tx):
+        raise Refused(
+            "this is the last administrator",
+            subject=before["email"],
+            hint="make another user administrator first: depotbox user set-role",
+        )
+
+
+def _user(tx: Tx, email: str) -> Row:
     found = users.by_email(tx, email)
     if found is None:
         raise NotFound("no such user", subject=email, hint="`depotbox user list` shows them")
+    return found
+
+
+def active(tx: Tx, email: str) -> Row:
+    """The user with this address. Raises NotFound, and Refused for a disabled one."""
+    found = _user(tx, email)
     if found["disabled_at"]:
         raise Refused("the user is disabled", subject=email)
-    return _welcome(tx, found["id"], "user.welcomed", who, now, "")
+    return found
 
 
 def _welcome(tx: Tx, id: int, action: str, who: str, now: datetime, detail: str) -> Ask:

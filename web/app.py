@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 
 from litestar import Litestar, Router
+from litestar.concurrency import sync_to_thread
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
+from litestar.types import Scope
 
-from appliance import __version__
+from appliance import __version__, access
 from appliance.config import Settings
+from appliance.errors import DepotError
 from appliance.events import Publisher
 from appliance.paths import VENDOR_DIR, WEB_DIR
 from appliance.sender import Sender
 from appliance.storage.gps import Store
-from web import metrics, pages, passwords
+from web import login, metrics, pages, passwords
 from web.api import fixes, invoices, jobs, live, schedules, system, trips, vehicles
 from web.assets import Assets
+from web.gate import Gate
 from web.hub import Hub
 from web.parts import Parts, utc_now
 from web.positions import Positions
@@ -30,6 +36,8 @@ from web.problems import HANDLERS as PROBLEMS
 from web.security import Guard, add_headers
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
+WATCH_S = 2.0
+"""How soon a live stream ends after its session or token."""
 
 
 def create_app(
@@ -63,32 +71,59 @@ def create_app(
             *schedules.HANDLERS, *system.HANDLERS, *live.HANDLERS,
         ],
     )  # fmt: skip
+
+    def of_request(scope: Scope) -> Parts:
+        return replace(parts, caller=scope["auth"])
+
     return Litestar(
-        route_handlers=[api, system.healthz, *metrics.HANDLERS, assets.handler(), *passwords.HANDLERS, *pages.HANDLERS],
-        dependencies={"parts": Provide(lambda: parts, sync_to_thread=False)},
-        middleware=[Guard()],
+        route_handlers=[
+            api,
+            system.healthz,
+            *metrics.HANDLERS,
+            assets.handler(),
+            *login.handlers(login.Door()),
+            *passwords.HANDLERS,
+            *pages.HANDLERS,
+        ],
+        dependencies={"parts": Provide(of_request, sync_to_thread=False)},
+        middleware=[Guard(), Gate(parts)],
         before_send=[add_headers],
         exception_handlers=PROBLEMS,
         template_config=TemplateConfig(directory=WEB_DIR / "templates", engine=JinjaTemplateEngine),
         openapi_config=OpenAPIConfig(
             title="depotbox", version=__version__, path="/api/schema", render_plugins=[JsonRenderPlugin()]
         ),
-        lifespan=[_listening(parts.hub), pages.templates(parts, assets)],
+        lifespan=[_listening(parts), pages.templates(parts, assets)],
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,  # each role sets up logging itself, once
     )
 
 
-def _listening(hub: Hub) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+def _listening(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
-        task = asyncio.create_task(hub.run(), name="hub")
+        tasks = [asyncio.create_task(parts.hub.run(), name="hub"), asyncio.create_task(_end_streams(parts))]
         try:
             yield
         finally:
-            hub.close()
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            parts.hub.close()
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     return lifespan
+
+
+async def _end_streams(parts: Parts) -> None:
+    """Ends the live streams whose session or token is over: a page looks at who asks only when it is asked."""
+    while True:
+        await asyncio.sleep(WATCH_S)
+        if keys := parts.hub.keys():
+            with suppress(sqlite3.Error, DepotError):  # asked again at once
+                parts.hub.end(await sync_to_thread(_ended, parts, keys))
+
+
+def _ended(parts: Parts, keys: set[str]) -> set[str]:
+    with parts.db() as db:
+        return access.ended(db, keys)

@@ -2,7 +2,8 @@
 
 Promises: a stream gets the newest value of each (kind, key), within `coalesce_s` of it; what it may have missed is
 announced as a `resync` event, after which the page asks for the whole state; a stream holds at most `max_pending`
-frames in memory; every stream ends when `close` is called. Redis may come and go as it likes.
+frames in memory; every stream ends when `close` is called, and those of one caller at `end`. Redis may come and go as
+it likes.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ def frame(event: events.Event) -> bytes:
 class Stream:
     """What one client still has to get: the newest frame of each key, or the news that it missed something."""
 
-    def __init__(self, wants: Wants, max_pending: int) -> None:
+    def __init__(self, wants: Wants, max_pending: int, key: str = "") -> None:
         self.wants = wants
+        self.key = key
+        self.ended = False
         self.wake = asyncio.Event()
         self._max_pending = max_pending
         self._pending: dict[tuple[str, str], bytes] = {}
@@ -107,22 +110,34 @@ class Hub:
         for stream in self._streams:
             stream.wake.set()
 
-    def open(self, wants: Wants) -> AsyncIterator[bytes]:
-        """A new stream of the events that `wants` accepts. Raises Busy when too many are open."""
+    def open(self, wants: Wants, key: str = "") -> AsyncIterator[bytes]:
+        """A new stream of the events that `wants` accepts, for the caller with this key. Raises Busy when too many are
+        open."""
         if len(self._streams) >= self._max_streams:
             raise Busy("too many live streams are open", hint="close a page that shows the map")
-        return self._frames(wants)
+        return self._frames(wants, key)
 
-    async def _frames(self, wants: Wants) -> AsyncIterator[bytes]:
-        stream = Stream(wants, self._max_pending)
+    def keys(self) -> set[str]:
+        """Whose streams are open."""
+        return {stream.key for stream in self._streams if stream.key}
+
+    def end(self, keys: set[str]) -> None:
+        """Ends the streams of these callers."""
+        for stream in self._streams:
+            if stream.key in keys:
+                stream.ended = True
+                stream.wake.set()
+
+    async def _frames(self, wants: Wants, key: str) -> AsyncIterator[bytes]:
+        stream = Stream(wants, self._max_pending, key)
         self._streams.add(stream)
         try:
             yield HELLO
-            while not self._closed.is_set():
+            while not (self._closed.is_set() or stream.ended):
                 if not await _happens(stream.wake, self._heartbeat_s):
                     yield HEARTBEAT
                     continue
-                if out := stream.take():
+                if (out := stream.take()) and not stream.ended:
                     yield out
                 await _happens(self._closed, self._coalesce_s)  # what comes meanwhile leaves together
         finally:

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from jinja2 import pass_context
+from jinja2.runtime import Context
 from litestar import Litestar, get
 from litestar.params import FromPath
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 
 from appliance import __version__, disk
+from appliance.access import Caller
+from appliance.domain.access import Permission
 from appliance.domain.invoice import money
 from appliance.domain.presence import VehicleState
 from appliance.paths import VENDOR_DIR
@@ -105,11 +109,27 @@ def templates(parts: Parts, assets: Assets) -> Callable[[Litestar], Any]:
             limits=parts.settings.limits,
             version=__version__,
             column_titles=cards.COLUMNS,
+            caller=_caller,
+            may=_may,
         )
         engine.engine.trim_blocks = engine.engine.lstrip_blocks = True
         yield
 
     return lifespan
+
+
+@pass_context
+def _caller(context: Context) -> Caller | None:
+    """In a template: who looks at the page, with `user` and `csrf`."""
+    caller: Caller | None = context["request"].scope["auth"]
+    return caller
+
+
+@pass_context
+def _may(context: Context, permission: str) -> bool:
+    """In a template: whether who looks may do that. `{% if may("dispatch") %}`."""
+    caller: Caller | None = context["request"].scope["auth"]
+    return caller is not None and caller.user.may(Permission(permission))
 
 
 def _columns(parts: Parts) -> dict[str, list[cards.Card]]:

@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 from litestar.di import NamedDependency
 from sqlite_utils import Database
 
+from appliance import access
+from appliance.access import Caller
 from appliance.config import Settings
+from appliance.domain.access import Instant, Permission
 from appliance.events import Publisher
 from appliance.sender import Sender
 from appliance.storage.db import open_depot
 from appliance.storage.gps import Store
 from web.hub import Hub
 from web.positions import Positions
-
-WHO = "local"
-"""Who changed something, while there is no login: whoever sits at this machine."""
 
 
 def utc_now() -> datetime:
@@ -28,7 +28,8 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Built once by `create_app`, handed to every handler that asks for `parts`."""
+    """Built once by `create_app`; every handler that asks for `parts` gets them with the caller of its request, whom
+    the gate has let through."""
 
     settings: Settings
     hub: Hub
@@ -37,6 +38,23 @@ class Parts:
     positions: Positions
     store: Store
     now: Callable[[], datetime] = utc_now
+    caller: Caller | None = None
+    """None where anybody may ask."""
+
+    @property
+    def who(self) -> str:
+        """Who asks, for the audit log and the events of a trip."""
+        if self.caller is None:
+            raise RuntimeError("nobody is logged in here")
+        return self.caller.user.who
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the caller may do that."""
+        return self.caller is not None and self.caller.user.may(permission)
+
+    def instant(self) -> Instant:
+        """Now, on both clocks."""
+        return access.instant(self.now())
 
     @contextmanager
     def db(self) -> Iterator[Database]:

@@ -73,14 +73,18 @@ def answer(
     request: Request[Any, Any, Any], status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response[Any]:
     """A problem document, or a small page where a person asked for one."""
-    wants_page = not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
-    if wants_page:
+    if wants_page(request):
         page: str = request.app.template_engine.get_template("problem.html").render(  # type: ignore[union-attr]
             status=status.value, title=status.phrase, detail=detail
         )
         return Response(page, status_code=status, media_type=MediaType.HTML, headers=headers)
     problem = Problem(title=status.phrase, status=status.value, detail=detail)
     return Response(msgspec.json.encode(problem), status_code=status, media_type=PROBLEM_JSON, headers=headers)
+
+
+def wants_page(request: Request[Any, Any, Any]) -> bool:
+    """Whether a person will look at the answer."""
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
 
 
 def _fields(request: Request[Any, Any, Any], error: HTTPException) -> str:

@@ -1,4 +1,4 @@
-"""What every request must bring and every answer carries, while the pages have no login.
+"""What every request must bring and every answer carries, whoever asks; who may do what is the gate's (`web/gate.py`).
 
 The server listens on loopback only. A foreign site can still make a browser on this machine speak to it: by a name
 that it lets resolve to 127.0.0.1 (so the Host header must be a loopback name), or by a form (so Origin must match).

@@ -7,6 +7,7 @@ import click
 from appliance import clock, log, people_desk
 from appliance.cli.depot import opened, operator
 from appliance.cli.options import json_option, with_settings
+from appliance.cli.run import url
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
 from appliance.storage import users
@@ -15,7 +16,7 @@ from appliance.storage.db import write_tx
 
 @click.group()
 def user() -> None:
-    """Add and list the people who use the pages."""
+    """Add, list and change the people who use the pages."""
     log.configure("cli", "error")  # onto standard error, away from what is printed for programs
 
 
@@ -45,6 +46,48 @@ def welcome(settings: Settings, email: str) -> None:
         ask = people_desk.welcome(tx, email, who=operator(), now=clock.now())
     Sender(settings).send([ask])
     click.echo(f"{email} gets a mail with a new link.")
+
+
+@user.command("password-link")
+@click.argument("email")
+@with_settings
+def password_link(settings: Settings, email: str) -> None:
+    """Print a link with which the user with the address EMAIL chooses a password, once, within a day. An earlier one
+    stops to work."""
+    with opened(settings) as db, write_tx(db) as tx:
+        token = people_desk.password_link(tx, email, who=operator(), now=clock.now())
+    click.echo(f"{url(settings)}password/{token}")
+
+
+@user.command("set-role")
+@click.argument("email")
+@click.argument("role", type=click.Choice(users.ROLES))
+@with_settings
+def set_role(settings: Settings, email: str, role: str) -> None:
+    """Give the user with the address EMAIL another ROLE, at once."""
+    with opened(settings) as db, write_tx(db) as tx:
+        people_desk.set_role(tx, email, role, who=operator(), now=clock.now())
+    click.echo(f"{email} is {role}.")
+
+
+@user.command()
+@click.argument("email")
+@with_settings
+def disable(settings: Settings, email: str) -> None:
+    """Shut the user with the address EMAIL out: sessions end, tokens count no more."""
+    with opened(settings) as db, write_tx(db) as tx:
+        people_desk.disable(tx, email, who=operator(), now=clock.now())
+    click.echo(f"{email} is disabled.")
+
+
+@user.command()
+@click.argument("email")
+@with_settings
+def enable(settings: Settings, email: str) -> None:
+    """Let a disabled user in again; revoked tokens stay revoked."""
+    with opened(settings) as db, write_tx(db) as tx:
+        people_desk.enable(tx, email, who=operator(), now=clock.now())
+    click.echo(f"{email} may log in again.")
 
 
 @user.command("list")

@@ -19,6 +19,22 @@ CREATE TABLE password_links (
   expires_at TEXT NOT NULL, used_at TEXT
 ) STRICT, WITHOUT ROWID;
 
+-- A login in one browser. Ages by the clock that nobody can set: domain/access.py, Instant.
+CREATE TABLE sessions (
+  id INTEGER PRIMARY KEY, token_hash TEXT NOT NULL UNIQUE, user_id INTEGER NOT NULL REFERENCES users (id),
+  created_at TEXT NOT NULL,
+  age_s REAL NOT NULL DEFAULT 0,         -- when it was last seen
+  seen_at TEXT NOT NULL, seen_boot TEXT NOT NULL, seen_uptime_s REAL NOT NULL
+) STRICT;
+CREATE INDEX sessions_user ON sessions (user_id, id);
+
+CREATE TABLE api_tokens (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, user_id INTEGER NOT NULL REFERENCES users (id),
+  name TEXT NOT NULL, scope TEXT NOT NULL CHECK (scope IN ('read', 'write', 'admin')),
+  token_hash TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL, last_used_at TEXT, revoked_at TEXT
+) STRICT;
+CREATE INDEX api_tokens_user ON api_tokens (user_id, id);
+
 CREATE TABLE patients (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, name TEXT NOT NULL, address TEXT NOT NULL DEFAULT '',
   phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '', erased_at TEXT, created_at TEXT NOT NULL

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
+from appliance.domain.access import Role
 from appliance.errors import InputError
 from appliance.storage import times, uids
-from appliance.storage.db import Row, Tx, insert, row, rows
+from appliance.storage.db import Row, Tx, insert, row, rows, update, value
 
-ROLES = ("administrator", "dispatcher", "biller", "viewer")
+ROLES = tuple(Role)
 
 
 def add(tx: Tx, email: str, name: str, role: str, now: datetime) -> int:
@@ -42,7 +43,7 @@ def of_role(db: Database, role: str) -> list[Row]:
 
 def add_password_link(tx: Tx, user_id: int, token_hash: str, now: datetime, valid: timedelta) -> None:
     """Keeps the hash of a one-time token; earlier unused ones of the user stop to work."""
-    tx.conn.execute("DELETE FROM password_links WHERE user_id = ? AND used_at IS NULL", (user_id,))
+    drop_password_links(tx, user_id)
     insert(
         tx,
         "password_links",
@@ -73,5 +74,23 @@ def use_password_link(tx: Tx, token_hash: str, now: datetime) -> None:
     tx.conn.execute("UPDATE password_links SET used_at = ? WHERE token_hash = ?", (times.text(now), token_hash))
 
 
+def drop_password_links(tx: Tx, user_id: int) -> None:
+    """Unused links of the user stop to work."""
+    tx.conn.execute("DELETE FROM password_links WHERE user_id = ? AND used_at IS NULL", (user_id,))
+
+
 def set_password(tx: Tx, id: int, password_hash: str) -> None:
-    tx.conn.execute("UPDATE users SET password_hash = ? WHERE id = ?", (password_hash, id))
+    update(tx, "users", id, password_hash=password_hash)
+
+
+def set_role(tx: Tx, id: int, role: str) -> None:
+    update(tx, "users", id, role=role)
+
+
+def set_disabled(tx: Tx, id: int, at: datetime | None) -> None:
+    update(tx, "users", id, disabled_at=times.text(at) if at else None)
+
+
+def any_administrator(db: Database) -> bool:
+    """Whether there is an active one."""
+    return bool(value(db, "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'administrator' AND disabled_at IS NULL)"))

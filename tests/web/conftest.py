@@ -54,10 +54,30 @@ def redis_server(depot: world.World) -> Iterator[Redis]:
 
 @pytest.fixture
 def client(depot: world.World, redis_server: Redis) -> Iterator[Client]:
-    """The whole application over the depot, with Redis, at noon."""
+    """The whole application over the depot, with Redis, at noon; the administrator is logged in."""
     app = create_app(depot.settings, now=lambda: depot.now)
     with TestClient(app, base_url="http://127.0.0.1:8080", raise_server_exceptions=False) as made:
+        sign_in(made, depot)
         yield made
+
+
+def sign_in(client: Client, depot: world.World, role: str = "administrator") -> None:
+    """From here on the client is somebody else."""
+    signed_in = world.as_user(depot.settings, role)
+    sign_out(client)
+    put_cookie(client, "depot", signed_in.session)
+    client.headers.update(signed_in.headers)
+
+
+def put_cookie(client: Client, name: str, value: str) -> None:
+    """In the place of the one that a server would set, not beside it."""
+    client.cookies.set(name, value, domain="127.0.0.1")
+
+
+def sign_out(client: Client) -> None:
+    """From here on the client is nobody."""
+    client.cookies.clear()
+    client.headers.pop("X-CSRF-Token", None)
 
 
 def problem(answer: Any, status: int) -> str:

@@ -22,13 +22,14 @@ Open = Callable[..., http.client.HTTPResponse]
 
 
 @pytest.fixture
-def stream() -> Iterator[Open]:
+def stream(depot: world.World) -> Iterator[Open]:
     """Opens live streams, and closes them at the end of the test."""
     with ExitStack() as opened:
 
         def open_one(web: Web, path: str = "/api/v1/live") -> http.client.HTTPResponse:
+            """As a program with a token."""
             connection = opened.enter_context(closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)))
-            connection.request("GET", path)
+            connection.request("GET", path, headers=world.api_token(depot.settings, "viewer", "read"))
             answer = opened.enter_context(closing(connection.getresponse()))
             assert answer.status == 200
             assert (answer.getheader("content-type") or "").startswith("text/event-stream")

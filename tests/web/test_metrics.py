@@ -112,7 +112,10 @@ def test_runs_of_all_processes_add_up_with_cumulative_buckets(client: Client, de
     assert found["celery_task_runtime_seconds_sum", TASK] == pytest.approx(4000.024)
 
 
-def test_without_redis_and_without_a_database_it_still_answers(data_dir: Path) -> None:
+def test_without_redis_and_without_a_database_it_still_answers_on_this_machine(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.gate.on_this_machine", lambda scope: True)  # the test client has no address
     settings = config.load(environ={"DEPOTBOX_STORAGE__DATA_DIR": str(data_dir)})
     with TestClient(create_app(settings), base_url="http://127.0.0.1:8080") as client:
         found = scrape(client)

@@ -56,7 +56,9 @@ def test_the_strip_counts_vehicles_work_and_invoices(client: Client) -> None:
 
 
 def test_an_empty_board_says_what_will_appear_and_the_first_step(data_dir: Path) -> None:
-    with TestClient(create_app(world.empty(data_dir)), base_url="http://127.0.0.1") as client:
+    settings = world.empty(data_dir)
+    cookies = world.as_user(settings).cookies
+    with TestClient(create_app(settings), base_url="http://127.0.0.1", cookies=cookies) as client:
         page = client.get("/").text
     assert "depotbox trip import FILE.csv" in page
     assert "depotbox run --demo" in page

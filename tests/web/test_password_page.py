@@ -106,7 +106,7 @@ def test_an_expired_link_and_that_of_a_disabled_user_work_no_more(
     client: Client, db: Database, depot: world.World
 ) -> None:
     with write_tx(db) as tx:
-        tx.conn.execute("UPDATE users SET disabled_at = '2026-01-01T00:00:00.000Z'")
+        tx.conn.execute("UPDATE users SET disabled_at = '2026-01-01T00:00:00.000Z' WHERE role = 'dispatcher'")
     assert choose(client)[0] == 404
     with write_tx(db) as tx:
         tx.conn.execute("UPDATE users SET disabled_at = NULL")

@@ -10,7 +10,7 @@ from litestar.testing import TestClient
 
 from appliance.paths import WEB_DIR
 from tests.web import world
-from tests.web.conftest import NEW_TRIP, Client, problem
+from tests.web.conftest import NEW_TRIP, Client, problem, sign_in
 from web.app import create_app
 from web.security import POLICY
 
@@ -98,6 +98,7 @@ def test_an_unforeseen_error_is_logged_and_answered_without_details(
 
     app = create_app(depot.settings, now=broken)  # type: ignore[arg-type]
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        sign_in(client, depot)
         answer = client.get("/api/v1/vehicles")
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text

@@ -29,7 +29,7 @@ def test_a_queue_is_paused_and_goes_on(client: Client, db: Database) -> None:
     assert [queue["queue"] for queue in queues["items"]] == list(jobs.QUEUES)
     assert [queue["messages"] for queue in queues["items"]] == [0, 0, 0]
     paused = client.post("/api/v1/queues/low_priority/pause").json()
-    assert (paused["queue"], paused["paused_by"]) == ("low_priority", "local")
+    assert (paused["queue"], paused["paused_by"]) == ("low_priority", world.address_of("administrator"))
     problem(client.post("/api/v1/queues/low_priority/pause"), 409)
     assert client.post("/api/v1/queues/low_priority/resume").json()["paused_at"] is None
     problem(client.post("/api/v1/queues/low_priority/resume"), 409)
@@ -93,7 +93,7 @@ def test_a_schedule_is_deleted_and_the_boxs_own_is_not(client: Client, db: Datab
     assert client.delete("/api/v1/schedules/mine").status_code == 204
     problem(client.delete("/api/v1/schedules/mine"), 404)
     assert "pausing it lasts" in problem(client.delete("/api/v1/schedules/check-trip-timeouts"), 409)
-    assert value(db, "SELECT who FROM audit_log WHERE action = 'schedule.deleted'") == "local"
+    assert value(db, "SELECT who FROM audit_log WHERE action = 'schedule.deleted'") == world.address_of("administrator")
 
 
 def test_what_does_not_fit_is_named_as_the_client_knows_it(client: Client) -> None:

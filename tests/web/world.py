@@ -11,14 +11,14 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from appliance import alerts, billing, config, dispatch
+from appliance import access, alerts, billing, config, dispatch
 from appliance.config import Settings
 from appliance.domain.fare import Rate
 from appliance.domain.fix import Fix
 from appliance.domain.presence import VehicleState
 from appliance.domain.trip import Event, LevelOfService
 from appliance.events import Event as LiveEvent
-from appliance.storage import devices, gps_writer, payers, people, shifts, times, vehicles
+from appliance.storage import devices, gps_writer, payers, people, shifts, times, users, vehicles
 from appliance.storage.db import Tx, open_depot, write_tx
 from appliance.storage.migrations import migrate
 
@@ -60,16 +60,69 @@ class World:
     """A `vehicle` event each, for the newest positions."""
 
 
+ROLES = ("administrator", "dispatcher", "biller", "viewer")
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A user in a browser: what it sends. For `httpx`, and through `cookie` for a real browser."""
+
+    session: str
+    csrf: str
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        return {"depot": self.session}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"X-CSRF-Token": self.csrf}
+
+    def cookie(self, url: str) -> Any:
+        """For `BrowserContext.add_cookies`."""
+        return {"name": "depot", "value": self.session, "url": url, "httpOnly": True, "sameSite": "Lax"}
+
+
+def address_of(role: str) -> str:
+    """The e-mail address of the user with this role."""
+    return f"{role}@depot.example"
+
+
+def as_user(settings: Settings, role: str = "administrator") -> SignedIn:
+    """Logs the user with this role in, without the password that nobody has set."""
+    db = open_depot(settings.paths.depot_db)
+    with write_tx(db) as tx:
+        user = users.by_email(tx, address_of(role))
+        assert user is not None
+        session = access.begin_session(tx, user["id"], access.instant(datetime.now(UTC)))
+    db.conn.close()
+    return SignedIn(session, access.csrf_token(session))
+
+
+def api_token(settings: Settings, role: str = "administrator", scope: str = "admin") -> dict[str, str]:
+    """The header of a program that asks in the name of the user with this role."""
+    db = open_depot(settings.paths.depot_db)
+    with write_tx(db) as tx:
+        _, token = access.create_token(tx, address_of(role), "test", scope, who="test", now=datetime.now(UTC))
+    db.conn.close()
+    return {"Authorization": f"Bearer {token}"}
+
+
 def settings_for(data_dir: Path, **more: str) -> Settings:
     """The development settings over a data folder of the test's own."""
     return config.load(environ={"DEPOTBOX_STORAGE__DATA_DIR": str(data_dir), **more})
 
 
 def empty(data_dir: Path) -> Settings:
-    """A depot that is set up and knows nothing yet."""
+    """A depot that is set up, has a user of each role, and knows nothing else yet."""
     settings = settings_for(data_dir)
     settings.paths.prepare()
     migrate(settings.paths.depot_db)
+    db = open_depot(settings.paths.depot_db)
+    with write_tx(db) as tx:
+        for role in ROLES:
+            users.add(tx, address_of(role), role.capitalize(), role, datetime.now(UTC))
+    db.conn.close()
     return settings
 
 

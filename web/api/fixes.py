@@ -14,7 +14,7 @@ from appliance import fix_desk
 from appliance.domain.fix import Reason
 from web.api.answers import Page, make
 from web.api.trips import Limit, Offset
-from web.parts import WHO, Given
+from web.parts import Given
 from web.problems import Problem
 
 SHOWN_BYTES = 1000
@@ -66,7 +66,7 @@ def list_rejected(
 def restore_rejected(parts: Given, fix_id: FromPath[str], vehicle: Owner = None) -> Restored:
     """Trips that it belongs to are measured again; an invoice that would change gets an adjustment."""
     with parts.db() as db:
-        new = fix_desk.restore(db, parts.settings, fix_id, WHO, parts.now(), vehicle=vehicle)
+        new = fix_desk.restore(db, parts.settings, fix_id, parts.who, parts.now(), vehicle=vehicle)
     return Restored(id=fix_id, restored=new)
 
 

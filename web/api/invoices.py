@@ -19,7 +19,7 @@ from appliance.storage import board
 from appliance.storage.db import Row, Tx, write_tx
 from web.api.answers import Invoice, InvoiceLine, InvoiceState, InvoiceWithLines, Page, make
 from web.api.trips import Limit, Offset
-from web.parts import WHO, Given, Parts
+from web.parts import Given, Parts
 from web.problems import Problem
 
 Delivery = Literal["mailed", "print", "none"]
@@ -101,7 +101,9 @@ def void_invoice(parts: Given, invoice_id: FromPath[int], data: RequestBody[Void
     """Its number stays taken. The next invoice of the trip names it; without `replace` there is none until a person
     asks for one (`POST /trips/{id}/invoice`)."""
     with parts.db() as db, write_tx(db) as tx:
-        asks, events = invoice_desk.void(tx, invoice_id, data.reason, replace=data.replace, who=WHO, now=parts.now())
+        asks, events = invoice_desk.void(
+            tx, invoice_id, data.reason, replace=data.replace, who=parts.who, now=parts.now()
+        )
     parts.sender.send(asks)
     parts.publisher.publish(*events)
     return read(parts, invoice_id)
@@ -120,7 +122,7 @@ def add_payment(parts: Given, invoice_id: FromPath[int], data: RequestBody[NewPa
     return _decide(
         parts,
         invoice_id,
-        lambda tx: invoice_desk.pay(tx, invoice_id, data.amount_cents, day, data.reference, WHO, now),
+        lambda tx: invoice_desk.pay(tx, invoice_id, data.amount_cents, day, data.reference, parts.who, now),
     )
 
 
@@ -132,7 +134,9 @@ def add_payment(parts: Given, invoice_id: FromPath[int], data: RequestBody[NewPa
     responses={409: ResponseSpec(Problem, description="It is not open")},
 )
 def dispute_invoice(parts: Given, invoice_id: FromPath[int], data: RequestBody[Dispute]) -> InvoiceWithLines:
-    return _decide(parts, invoice_id, lambda tx: invoice_desk.dispute(tx, invoice_id, data.reason, WHO, parts.now()))
+    return _decide(
+        parts, invoice_id, lambda tx: invoice_desk.dispute(tx, invoice_id, data.reason, parts.who, parts.now())
+    )
 
 
 @post(
@@ -143,7 +147,7 @@ def dispute_invoice(parts: Given, invoice_id: FromPath[int], data: RequestBody[D
     responses={409: ResponseSpec(Problem, description="It is not disputed")},
 )
 def settle_invoice(parts: Given, invoice_id: FromPath[int]) -> InvoiceWithLines:
-    return _decide(parts, invoice_id, lambda tx: invoice_desk.settle(tx, invoice_id, WHO, parts.now()))
+    return _decide(parts, invoice_id, lambda tx: invoice_desk.settle(tx, invoice_id, parts.who, parts.now()))
 
 
 @post(
@@ -155,7 +159,7 @@ def settle_invoice(parts: Given, invoice_id: FromPath[int]) -> InvoiceWithLines:
 )
 def send_invoice(parts: Given, invoice_id: FromPath[int]) -> InvoiceWithLines:
     with parts.db() as db, write_tx(db) as tx:
-        ask = invoice_desk.send(tx, invoice_id, WHO, parts.now())
+        ask = invoice_desk.send(tx, invoice_id, parts.who, parts.now())
     parts.sender.send([ask])
     return read(parts, invoice_id)
 

@@ -16,7 +16,7 @@ from appliance.storage import board, jobs
 from appliance.storage.db import write_tx
 from web.api.answers import Job, Jobs, JobState, JobWithDetail, Page, Queue, Retried, make
 from web.api.trips import Limit, Offset
-from web.parts import WHO, Given, Parts
+from web.parts import Given, Parts
 
 ByState = Annotated[JobState | None, QueryParameter(name="state")]
 ByTask = Annotated[str | None, QueryParameter(name="name", description="only jobs of this task (wire name)")]
@@ -40,7 +40,7 @@ def get_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
 def retry_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
     with parts.db() as db:
         with write_tx(db) as tx:
-            ask = job_desk.retry(tx, job_id, WHO, parts.now())
+            ask = job_desk.retry(tx, job_id, parts.who, parts.now())
         parts.sender.send([ask])
         return _job(db, job_id)
 
@@ -48,7 +48,7 @@ def retry_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
 @post("/jobs/retry", sync_to_thread=True, status_code=200, summary="Try every failed job again, or those of one task")
 def retry_failed(parts: Given, task: ByTask = None) -> Retried:
     with parts.db() as db, write_tx(db) as tx:
-        asks = job_desk.retry_failed(tx, task, WHO, parts.now())
+        asks = job_desk.retry_failed(tx, task, parts.who, parts.now())
     parts.sender.send(asks)
     return Retried(len(asks))
 
@@ -57,7 +57,7 @@ def retry_failed(parts: Given, task: ByTask = None) -> Retried:
 def discard_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
     with parts.db() as db:
         with write_tx(db) as tx:
-            job_desk.discard(tx, job_id, WHO, parts.now())
+            job_desk.discard(tx, job_id, parts.who, parts.now())
         return _job(db, job_id)
 
 
@@ -70,14 +70,14 @@ def list_queues(parts: Given) -> Page[Queue]:
 @post("/queues/{queue:str}/pause", sync_to_thread=True, status_code=200, summary="Begin no job of a queue")
 def pause_queue(parts: Given, queue: FromPath[str]) -> Queue:
     with parts.db() as db, write_tx(db) as tx:
-        queue_desk.pause(tx, queue, WHO, parts.now())
+        queue_desk.pause(tx, queue, parts.who, parts.now())
     return _queue(parts, queue)
 
 
 @post("/queues/{queue:str}/resume", sync_to_thread=True, status_code=200, summary="Let a paused queue go on")
 def resume_queue(parts: Given, queue: FromPath[str]) -> Queue:
     with parts.db() as db, write_tx(db) as tx:
-        queue_desk.resume(tx, queue, WHO, parts.now())
+        queue_desk.resume(tx, queue, parts.who, parts.now())
     return _queue(parts, queue)
 
 

@@ -52,7 +52,8 @@ def _exists(parts: Parts, trip_id: int) -> bool:
 
 
 def _answer(parts: Parts, wants: Wants) -> Stream:
-    return Stream(parts.hub.open(wants), headers={"X-Accel-Buffering": "no"})
+    key = parts.caller.key if parts.caller else ""
+    return Stream(parts.hub.open(wants, key), headers={"X-Accel-Buffering": "no"})
 
 
 HANDLERS: list[Any] = [fleet_live, trip_live]

@@ -14,7 +14,7 @@ from appliance.errors import NotFound
 from appliance.storage import schedules
 from appliance.storage.db import write_tx
 from web.api.answers import Page, Schedule, make
-from web.parts import WHO, Given, Parts
+from web.parts import Given, Parts
 
 
 class NewSchedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,7 +51,7 @@ def set_schedule(parts: Given, name: FromPath[str], data: RequestBody[NewSchedul
             crontab=data.crontab,
             zone=data.zone,
             arguments=None if data.arguments is None else json.dumps(data.arguments),
-            who=WHO,
+            who=parts.who,
             now=parts.now(),
         )
     return _read(parts, name)
@@ -60,27 +60,27 @@ def set_schedule(parts: Given, name: FromPath[str], data: RequestBody[NewSchedul
 @post("/schedules/{name:str}/pause", sync_to_thread=True, status_code=200, summary="Pause an entry")
 def pause_schedule(parts: Given, name: FromPath[str]) -> Schedule:
     with parts.db() as db:
-        timetable.pause(db, name, WHO, parts.now())
+        timetable.pause(db, name, parts.who, parts.now())
     return _read(parts, name)
 
 
 @post("/schedules/{name:str}/resume", sync_to_thread=True, status_code=200, summary="Let a paused entry go on")
 def resume_schedule(parts: Given, name: FromPath[str]) -> Schedule:
     with parts.db() as db:
-        timetable.resume(db, name, WHO, parts.now())
+        timetable.resume(db, name, parts.who, parts.now())
     return _read(parts, name)
 
 
 @delete("/schedules/{name:str}", sync_to_thread=True, summary="Delete an entry; the box's own can only be paused")
 def delete_schedule(parts: Given, name: FromPath[str]) -> None:
     with parts.db() as db:
-        timetable.delete(db, name, WHO, parts.now())
+        timetable.delete(db, name, parts.who, parts.now())
 
 
 @post("/schedules/{name:str}/run", sync_to_thread=True, status_code=200, summary="Run an entry now, besides its times")
 def run_schedule(parts: Given, name: FromPath[str]) -> AskedFor:
     with parts.db() as db, write_tx(db) as tx:
-        ask = timetable.run_now(tx, name, WHO, parts.now())
+        ask = timetable.run_now(tx, name, parts.who, parts.now())
     parts.sender.send([ask])
     return AskedFor(ask.id)
 

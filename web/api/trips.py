@@ -17,7 +17,7 @@ from appliance.storage import board
 from appliance.storage.db import write_tx
 from web.api import trail
 from web.api.answers import Page, Trip, TripEvent, TripWithEvents, UnbilledTrip, make
-from web.parts import WHO, Given, Parts
+from web.parts import Given, Parts
 from web.problems import Problem
 
 When = Annotated[datetime, Meta(tz=True)]
@@ -119,7 +119,7 @@ def trip_trail(
 def create_trip(parts: Given, data: RequestBody[NewTrip]) -> TripWithEvents:
     now = parts.now()
     with parts.db() as db, write_tx(db) as tx:
-        created = dispatch.create_trip(tx, dispatch.NewTrip(**structs.asdict(data)), now=now, who=WHO)
+        created = dispatch.create_trip(tx, dispatch.NewTrip(**structs.asdict(data)), now=now, who=parts.who)
     parts.sender.send(created.jobs)
     parts.publisher.publish(*created.events)
     return read(parts, created.id)
@@ -145,7 +145,7 @@ def add_event(parts: Given, trip_id: FromPath[int], data: RequestBody[NewEvent])
                 at=data.at or now,
                 now=now,
                 source="dispatcher",
-                who=WHO,
+                who=parts.who,
                 settle_s=parts.settings.billing.settle_s,
                 contact_attempts=data.contact_attempts,
                 waited_s=data.waited_s,
@@ -165,7 +165,7 @@ def add_event(parts: Given, trip_id: FromPath[int], data: RequestBody[NewEvent])
 def release_trip(parts: Given, trip_id: FromPath[int]) -> TripWithEvents:
     """Where `billing.release` is `review`, its invoice is issued now. Once is enough; again changes nothing."""
     with parts.db() as db, write_tx(db) as tx:
-        ask = invoice_desk.release(tx, trip_id, WHO, parts.now())
+        ask = invoice_desk.release(tx, trip_id, parts.who, parts.now())
     parts.sender.send([ask] if ask else [])
     return read(parts, trip_id)
 
@@ -187,7 +187,7 @@ def list_unbilled(parts: Given, limit: Limit = 100, offset: Offset = 0) -> Page[
 def ask_for_invoice(parts: Given, trip_id: FromPath[int]) -> TripWithEvents:
     """For a trip whose missing data has come, or whose invoice is void. It is issued soon, or the trip says why not."""
     with parts.db() as db, write_tx(db) as tx:
-        ask = invoice_desk.ask_again(tx, trip_id, WHO, parts.now())
+        ask = invoice_desk.ask_again(tx, trip_id, parts.who, parts.now())
     parts.sender.send([ask])
     return read(parts, trip_id)
 
@@ -196,7 +196,7 @@ def ask_for_invoice(parts: Given, trip_id: FromPath[int]) -> TripWithEvents:
 def import_trips(parts: Given, body: RawBody) -> ImportReport:
     """The same rows a second time change nothing. The columns are described in docs/operations.md, Manifest."""
     with parts.db() as db:
-        report = manifest.import_csv(db, body, zone=parts.settings.zone, now=parts.now(), who=WHO)
+        report = manifest.import_csv(db, body, zone=parts.settings.zone, now=parts.now(), who=parts.who)
     parts.sender.send(report.jobs)
     parts.publisher.publish(*report.events)
     bad = [BadRow(line=row.line, column=row.column, value=row.value, expected=row.expected) for row in report.bad]

@@ -1,0 +1,142 @@
+"""Who is asking: logins of people in browsers, and API tokens of programs. Random tokens of 256 bits, kept as hashes.
+
+A session ends at logout, after 12 h without a request, after 7 days, when its user is disabled or gets another
+password. An API token ends when it is revoked or its user disabled. The user's role is read at each request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlite_utils import Database
+
+from appliance import clock, keys, passwords, people_desk
+from appliance.domain.access import Instant, Role, Scope, User, is_over
+from appliance.errors import Busy, DiskFull, InputError, NotFound, Refused
+from appliance.paths import Paths
+from appliance.storage import api_tokens, audit, sessions, times, users
+from appliance.storage.db import Tx, write_tx
+
+TOKEN_BEGIN = "depot_"  # noqa: S105  how a token is told from other secrets, by people and by scanners
+MARK_KEY = "browsers"
+NOTED_EVERY = timedelta(minutes=1)
+"""That a session or a token is in use is written down at most so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever a request comes from. `key` is the hash of the session's or token's secret; `csrf` is what a page of the
+    session must send with every change, empty for a token."""
+
+    user: User
+    key: str
+    csrf: str = ""
+
+
+def instant(at: datetime) -> Instant:
+    """This moment, which the wall clock calls `at`."""
+    return Instant(at, clock.boot(), clock.uptime_s())
+
+
+def begin_session(tx: Tx, user_id: int, now: Instant) -> str:
+    """A new session of the user: its token, which nobody had before."""
+    token = secrets.token_urlsafe(32)
+    sessions.add(tx, passwords.token_hash(token), user_id, now)
+    return token
+
+
+def end_session(tx: Tx, token: str) -> None:
+    sessions.delete(tx, passwords.token_hash(token))
+
+
+def of_session(db: Database, token: str, now: Instant) -> Caller | None:
+    """Whose session that is; None where it is unknown or over, or its user disabled."""
+    key = passwords.token_hash(token)
+    found = sessions.get(db, key)
+    if found is None:
+        return None
+    idle = now.since(sessions.seen(found))
+    age = timedelta(seconds=found["age_s"]) + idle
+    if is_over(age, idle):
+        return None
+    if idle >= NOTED_EVERY or now.boot != found["seen_boot"]:
+        _note(db, lambda tx: sessions.touch(tx, found["id"], age, now))
+    user = User(found["user_id"], found["email"], found["name"], Role(found["role"]))
+    return Caller(user, key, csrf_token(token))
+
+
+def csrf_token(session_token: str) -> str:
+    """Follows from the session's token, which does not follow from it."""
+    return hmac.new(session_token.encode(), b"csrf", hashlib.sha256).hexdigest()
+
+
+def browser_mark(paths: Paths, user_uid: str) -> str:
+    """For a browser in which the user has logged in: it is told from others by it, and opens nothing."""
+    nonce = secrets.token_hex(8)
+    return f"{nonce}.{_signature(paths, user_uid, nonce)}"
+
+
+def is_browser_mark(paths: Paths, user_uid: str, mark: str) -> bool:
+    nonce, _, signature = mark.partition(".")
+    return hmac.compare_digest(signature.encode(), _signature(paths, user_uid, nonce).encode())
+
+
+def _signature(paths: Paths, user_uid: str, nonce: str) -> str:
+    return hmac.new(keys.own(paths, MARK_KEY).encode(), f"{user_uid} {nonce}".encode(), hashlib.sha256).hexdigest()
+
+
+def create_token(tx: Tx, email: str, name: str, scope: str, *, who: str, now: datetime) -> tuple[int, str]:
+    """A new API token in a user's name: its id, and the token itself, which is nowhere else. Raises NotFound and
+    InputError, and Refused for a disabled user."""
+    user = people_desk.active(tx, email)
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= 50 or not name.isprintable():
+        raise InputError("expected 1 to 50 characters", subject="name of the token")
+    token = TOKEN_BEGIN + secrets.token_urlsafe(32)
+    id = api_tokens.add(tx, user["id"], name, Scope(scope), passwords.token_hash(token), now)
+    audit.record(tx, who, "token.created", "user", user["uid"], now, f"{name}: {scope}")
+    return id, token
+
+
+def revoke_token(tx: Tx, id: int, *, who: str, now: datetime) -> None:
+    """The token counts no more, from the next request on. Raises NotFound, and Refused where that has happened."""
+    found = api_tokens.get(tx, id)
+    if found is None:
+        raise NotFound("no such token", subject=f"token {id}", hint="`depotbox token list` shows them")
+    if not api_tokens.revoke(tx, id, now):
+        raise Refused("it is revoked already", subject=f"token {id}")
+    user = users.get(tx, found["user_id"])
+    assert user is not None
+    audit.record(tx, who, "token.revoked", "user", user["uid"], now, found["name"])
+
+
+def of_token(db: Database, token: str, now: datetime) -> Caller | None:
+    """In whose name that API token asks; None where it is unknown or revoked, or its user disabled."""
+    if not token.startswith(TOKEN_BEGIN):
+        return None
+    key = passwords.token_hash(token)
+    found = api_tokens.of_hash(db, key)
+    if found is None:
+        return None
+    last = times.parse_or_none(found["last_used_at"])
+    if last is None or abs(now - last) >= NOTED_EVERY:
+        _note(db, lambda tx: api_tokens.used(tx, found["id"], now))
+    scope, role = Scope(found["scope"]), Role(found["role"])
+    return Caller(User(found["user_id"], found["email"], found["user_name"], role, scope, found["name"]), key)
+
+
+def ended(db: Database, keys: set[str]) -> set[str]:
+    """Those of the keys whose session or token is no more."""
+    return keys - sessions.existing(db, keys) - api_tokens.existing(db, keys)
+
+
+def _note(db: Database, write: Callable[[Tx], None]) -> None:
+    """What may as well not be written: nobody is turned away because the disk is full or another writer is slow."""
+    with contextlib.suppress(Busy, DiskFull), write_tx(db, synced=False) as tx:
+        write(tx)

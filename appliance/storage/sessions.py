@@ -1,0 +1,70 @@
+"""Logins in browsers. Only the hash of a session's token is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta
+
+from sqlite_utils import Database
+
+from appliance.domain.access import Instant
+from appliance.storage import times
+from appliance.storage.db import Row, Tx, insert, row, rows
+
+MOST = 20
+"""Of one user, in so many browsers at once; the oldest gives way."""
+
+
+def add(tx: Tx, token_hash: str, user_id: int, now: Instant) -> None:
+    insert(
+        tx,
+        "sessions",
+        token_hash=token_hash,
+        user_id=user_id,
+        created_at=times.text(now.at),
+        seen_at=times.text(now.at),
+        seen_boot=now.boot,
+        seen_uptime_s=now.uptime_s,
+    )
+    tx.conn.execute(
+        "DELETE FROM sessions WHERE user_id = ?1 AND id NOT IN"
+        " (SELECT id FROM sessions WHERE user_id = ?1 ORDER BY id DESC LIMIT ?2)",
+        (user_id, MOST),
+    )
+
+
+def get(db: Database, token_hash: str) -> Row | None:
+    """The session with its user's `email`, `name` and `role`; None where there is none, or its user is disabled."""
+    return row(
+        db,
+        "SELECT sessions.*, email, name, role FROM sessions JOIN users ON users.id = user_id"
+        " WHERE token_hash = ? AND disabled_at IS NULL",
+        token_hash,
+    )
+
+
+def existing(db: Database, token_hashes: Collection[str]) -> set[str]:
+    """Those of them that have not ended."""
+    marks = ", ".join("?" * len(token_hashes))
+    query = f"SELECT token_hash FROM sessions WHERE token_hash IN ({marks})"
+    return {found["token_hash"] for found in rows(db, query, *token_hashes)}
+
+
+def seen(session: Row) -> Instant:
+    """When it was last seen, as far as that was written down."""
+    return Instant(times.parse(session["seen_at"]), session["seen_boot"], session["seen_uptime_s"])
+
+
+def touch(tx: Tx, session_id: int, age: timedelta, now: Instant) -> None:
+    tx.conn.execute(
+        "UPDATE sessions SET age_s = ?, seen_at = ?, seen_boot = ?, seen_uptime_s = ? WHERE id = ?",
+        (age.total_seconds(), times.text(now.at), now.boot, now.uptime_s, session_id),
+    )
+
+
+def delete(tx: Tx, token_hash: str) -> None:
+    tx.conn.execute("DELETE FROM sessions WHERE token_hash = ?", (token_hash,))
+
+
+def delete_of_user(tx: Tx, user_id: int) -> None:
+    tx.conn.execute("DELETE FROM sessions WHERE user_id = ?", (user_id,))

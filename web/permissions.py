@@ -1,0 +1,82 @@
+"""What each handler asks for, in one table. A handler that is not in it answers nobody.
+
+`always`: anybody, also before the box is set up. `anyone`: anybody, once it is. `metrics`: a program on this machine,
+or whoever may view. `own`: a person who is logged in, about themselves; no token. Else the permission that is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from appliance.domain.access import Permission
+
+Need = Permission | Literal["always", "anyone", "metrics", "own"]
+
+HANDLERS: Mapping[str, Need] = {
+    "healthz": "always",
+    "asset": "always",
+    "favicon": "always",
+    "options_handler": "always",  # Litestar's own: which methods an address has
+    "metrics": "metrics",
+    "login_page": "anyone",
+    "log_in": "anyone",
+    "password_page": "anyone",
+    "set_password": "anyone",
+    "log_out": "own",
+    "account_page": "own",
+    "change_password": "own",
+    # Pages
+    "index": Permission.view,
+    "board_fragment": Permission.view,
+    "strip_fragment": Permission.view,
+    "trip_page": Permission.view,
+    # The API's description of itself: Litestar's names
+    "_handler": Permission.view,
+    "handle_schema_path_not_found": Permission.view,
+    # Vehicles and fixes
+    "list_vehicles": Permission.view,
+    "vehicle_trail": Permission.view,
+    "list_alerts": Permission.view,
+    "list_drivers": Permission.view,
+    "fleet_live": Permission.view,
+    "list_rejected": Permission.view,
+    "restore_rejected": Permission.dispatch,
+    # Trips
+    "list_trips": Permission.view,
+    "get_trip": Permission.view,
+    "trip_trail": Permission.view,
+    "trip_live": Permission.view,
+    "create_trip": Permission.dispatch,
+    "add_event": Permission.dispatch,
+    "import_trips": Permission.dispatch,
+    # Money
+    "list_unbilled": Permission.view,
+    "release_trip": Permission.bill,
+    "ask_for_invoice": Permission.bill,
+    "list_invoices": Permission.view,
+    "get_invoice": Permission.view,
+    "invoice_as_pdf": Permission.view,
+    "aging": Permission.view,
+    "void_invoice": Permission.bill,
+    "add_payment": Permission.bill,
+    "dispute_invoice": Permission.bill,
+    "settle_invoice": Permission.bill,
+    "send_invoice": Permission.bill,
+    # Work
+    "list_jobs": Permission.view,
+    "get_job": Permission.view,
+    "retry_job": Permission.administer,
+    "retry_failed": Permission.administer,
+    "discard_job": Permission.administer,
+    "list_queues": Permission.view,
+    "pause_queue": Permission.administer,
+    "resume_queue": Permission.administer,
+    "list_schedules": Permission.view,
+    "set_schedule": Permission.administer,
+    "pause_schedule": Permission.administer,
+    "resume_schedule": Permission.administer,
+    "delete_schedule": Permission.administer,
+    "run_schedule": Permission.administer,
+    "system": Permission.view,
+}
