@@ -25,15 +25,19 @@ from appliance.events import Publisher
 from appliance.paths import VENDOR_DIR, WEB_DIR
 from appliance.sender import Sender
 from appliance.storage.gps import Store
-from web import login, metrics, pages, passwords
+from web import login, metrics, passwords
 from web.api import fixes, invoices, jobs, live, schedules, system, trips, vehicles
 from web.assets import Assets
 from web.gate import Gate
 from web.hub import Hub
+from web.pages import board, shell, trip
 from web.parts import Parts, utc_now
 from web.positions import Positions
 from web.problems import HANDLERS as PROBLEMS
 from web.security import Guard, add_headers
+
+API = (vehicles, fixes, trips, invoices, jobs, schedules, system, live)
+PAGES = (shell, board, trip)
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 WATCH_S = 2.0
@@ -64,13 +68,7 @@ def create_app(
         now=now,
     )
     assets = Assets(WEB_DIR / "static", VENDOR_DIR)
-    api = Router(
-        "/api/v1",
-        route_handlers=[
-            *vehicles.HANDLERS, *fixes.HANDLERS, *trips.HANDLERS, *invoices.HANDLERS, *jobs.HANDLERS,
-            *schedules.HANDLERS, *system.HANDLERS, *live.HANDLERS,
-        ],
-    )  # fmt: skip
+    api = Router("/api/v1", route_handlers=[handler for part in API for handler in part.HANDLERS])
 
     def of_request(scope: Scope) -> Parts:
         return replace(parts, caller=scope["auth"])
@@ -83,7 +81,7 @@ def create_app(
             assets.handler(),
             *login.handlers(login.Door()),
             *passwords.HANDLERS,
-            *pages.HANDLERS,
+            *(handler for part in PAGES for handler in part.HANDLERS),
         ],
         dependencies={"parts": Provide(of_request, sync_to_thread=False)},
         middleware=[Guard(), Gate(parts)],
@@ -93,7 +91,7 @@ def create_app(
         openapi_config=OpenAPIConfig(
             title="depotbox", version=__version__, path="/api/schema", render_plugins=[JsonRenderPlugin()]
         ),
-        lifespan=[_listening(parts), pages.templates(parts, assets)],
+        lifespan=[_listening(parts), shell.templates(parts, assets)],
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,  # each role sets up logging itself, once
     )

@@ -1,4 +1,4 @@
-"""The pages: the board with its map, their fragments, and the page of one trip."""
+"""What every page has: the strip with its numbers, the rail of pages, and what templates are given."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
 from typing import Any
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from litestar import Litestar, get
-from litestar.params import FromPath
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 
@@ -23,17 +21,18 @@ from appliance.domain.invoice import money
 from appliance.domain.presence import VehicleState
 from appliance.paths import VENDOR_DIR
 from appliance.storage import board
-from appliance.storage.times import parse
 from web import cards, icons
 from web.api.answers import Alert
 from web.api.system import roles
-from web.api.trips import unknown
 from web.api.vehicles import fleet, shown_alerts
 from web.assets import Assets
+from web.forms import Form
 from web.parts import Given, Parts
 
-AROUND = timedelta(hours=12)
-"""The board shows the local day, and at night what is this near on its other side."""
+RAIL: tuple[tuple[str, str, str, Permission], ...] = (
+    ("/", "today", "Today", Permission.view),
+)  # fmt: skip
+"""Address, sign, title, and who sees it, in the order of the rail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,41 +50,18 @@ class Strip:
     clock: str
 
 
-@get("/", sync_to_thread=True, include_in_schema=False)
-def index(parts: Given) -> Template:
-    return Template("board_page.html", context={"columns": _columns(parts), "strip": _strip(parts)})
-
-
-@get("/board", sync_to_thread=True, include_in_schema=False)
-def board_fragment(parts: Given) -> Template:
-    return Template("board.html", context={"columns": _columns(parts)})
+def page(
+    parts: Parts, template: str, *, here: str = "", done: str = "", form: Form | None = None, **context: Any
+) -> Template:
+    """A whole page. `here` is its address in the rail; `done` the line that says what was just done; `form` the form
+    that was refused. A page with a refused form is answered with 422."""
+    given = {"strip": strip(parts), "here": here, "done": done, "form": form or Form(), **context}
+    return Template(template, context=given, status_code=422 if form and form.problems else 200)
 
 
 @get("/strip", sync_to_thread=True, include_in_schema=False)
 def strip_fragment(parts: Given) -> Template:
-    return Template("strip.html", context={"strip": _strip(parts)})
-
-
-@get("/trips/{trip_id:int}", sync_to_thread=True, include_in_schema=False)
-def trip_page(parts: Given, trip_id: FromPath[int]) -> Template:
-    now, zone = parts.now(), parts.settings.zone
-    with parts.db() as db:
-        row = board.trip(db, trip_id)
-        if row is None:
-            raise unknown(trip_id)
-        events = board.trip_events(db, trip_id)
-    timeline = [
-        {**event, "moment": cards.moment(parse(event["at"]), now, zone), "title": cards.event_title(event["event"])}
-        for event in events
-    ]
-    context = {
-        "card": cards.card(row, now, zone, parts.settings.depot.units),
-        "trip": row,
-        "duration": cards.minutes(timedelta(seconds=row["duration_s"])) if row["duration_s"] is not None else "",
-        "timeline": timeline,
-        "strip": _strip(parts),
-    }
-    return Template("trip_page.html", context=context)
+    return Template("strip.html", context={"strip": strip(parts)})
 
 
 @get("/favicon.ico", include_in_schema=False, sync_to_thread=False, status_code=204)
@@ -105,11 +81,11 @@ def templates(parts: Parts, assets: Assets) -> Callable[[Litestar], Any]:
             icons=icons.sprite(VENDOR_DIR),
             has_map=assets.has("vendor", "maplibre-gl.mjs"),
             depot=parts.settings.depot,
-            rail=[("/", "today", "Today")],
+            rail=_rail,
             limits=parts.settings.limits,
             version=__version__,
             column_titles=cards.COLUMNS,
-            caller=_caller,
+            me=_me,
             may=_may,
         )
         engine.engine.trim_blocks = engine.engine.lstrip_blocks = True
@@ -119,10 +95,16 @@ def templates(parts: Parts, assets: Assets) -> Callable[[Litestar], Any]:
 
 
 @pass_context
-def _caller(context: Context) -> Caller | None:
+def _me(context: Context) -> Caller | None:
     """In a template: who looks at the page, with `user` and `csrf`."""
     caller: Caller | None = context["request"].scope["auth"]
     return caller
+
+
+@pass_context
+def _rail(context: Context) -> list[tuple[str, str, str]]:
+    """In a template: the pages of the rail that who looks may open."""
+    return [(path, sign, title) for path, sign, title, needed in RAIL if _may(context, needed)]
 
 
 @pass_context
@@ -132,23 +114,7 @@ def _may(context: Context, permission: str) -> bool:
     return caller is not None and caller.user.may(Permission(permission))
 
 
-def _columns(parts: Parts) -> dict[str, list[cards.Card]]:
-    now, zone = parts.now(), parts.settings.zone
-    since, until = span(now, parts)
-    with parts.db() as db:
-        rows = board.cards(db, since, until)
-    return cards.columns(rows, now, zone, parts.settings.depot.units)
-
-
-def span(now: datetime, parts: Parts) -> tuple[datetime, datetime]:
-    """The time that the board shows: the local day of `now`, widened to `AROUND` on both sides."""
-    zone = parts.settings.zone
-    today = now.astimezone(zone).date()
-    begin, end = (datetime.combine(today + timedelta(days=days), time(), zone) for days in (0, 1))
-    return min(begin, now - AROUND), max(end, now + AROUND)
-
-
-def _strip(parts: Parts) -> Strip:
+def strip(parts: Parts) -> Strip:
     local = parts.now().astimezone(parts.settings.zone)
     with parts.db() as db:
         states = Counter(vehicle.state for vehicle in fleet(db, parts))
@@ -182,4 +148,4 @@ def _troubles(parts: Parts) -> list[str]:
     return found
 
 
-HANDLERS: list[Any] = [index, board_fragment, strip_fragment, trip_page, favicon]
+HANDLERS: list[Any] = [strip_fragment, favicon]

@@ -1,0 +1,1 @@
+"""The pages that people use, one file an address of the rail."""
