@@ -6,12 +6,15 @@ Everything here is a function of the set of fixes: the order in which they came,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import chain, pairwise
+from operator import attrgetter
+from typing import NamedTuple
 
-from appliance.domain.fix import Fix, Limits
+from appliance.domain.fix import Fix, Limits, Reason, Rejection
 
 EQUATOR_RADIUS_M = 6_378_137.0
 FLATTENING = 1 / 298.257223563
@@ -21,8 +24,12 @@ POSITION_ERROR_M = 15.0
 """Each end of a step may be off by this, or by its own accuracy if that is worse, before the step counts as a speed."""
 
 LOOK_BACK = 1000
-"""So many fixes back `clean` looks for one that the present fix can be reached from. It bounds the time for a track of
-nothing but noise (6 hours at 1 Hz: half a minute, against a quarter of a second for an ordinary one)."""
+"""So many fixes back `clean` looks for one that the present fix can be reached from."""
+SHORT_LOOK_BACK = 100
+LONG_LOOKS = 1_000_000
+"""So many looks beyond `SHORT_LOOK_BACK` fixes back a whole track has; after them `clean` looks back no further. A jump
+of 25 km takes less than half of them at 1 Hz; all of them takes a track that is mostly noise. It bounds the work to 100
+looks a fix and a million."""
 
 STANDING_KMH = 3.0
 STEP_M = 20.0
@@ -77,38 +84,35 @@ def distance_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     return math.hypot(north, east)
 
 
-def clean(fixes: Sequence[Fix], limits: Limits) -> tuple[list[Fix], list[Fix]]:
+def clean(fixes: Sequence[Fix], limits: Limits, overruled: Collection[datetime] = ()) -> tuple[list[Fix], list[Fix]]:
     """Split fixes of one vehicle into those to believe and the outliers; both by time, one fix for each instant.
 
     Kept is the longest chain in which each fix can be reached from the one before it: the speed between them is at
     most `limits.implied_speed_kmh`, or the later one reports at least half of it itself. So the many outvote the few:
     one bad fix goes whether it is the first, the last or in between. With equal votes the chain that is complete first
     wins. Of several fixes at one instant the most accurate stays; the others are neither kept nor outliers.
+    An outlier at an `overruled` time (a person knows better) is kept too; that changes nothing for the others.
     """
     track = _one_per_instant(fixes)
-    length: list[int] = []  # of the longest chain that ends with this fix
-    longest: list[int] = []  # the greatest length so far: what makes it useless to look further back
-    before: list[int] = []  # the fix ahead of this one in that chain, or -1
-    for here, fix in enumerate(track):
-        best, link = 1, -1
-        for there in range(here - 1, max(here - 1 - LOOK_BACK, -1), -1):
-            if longest[there] < best:
-                break
-            if length[there] >= best and _reachable(track[there], fix, limits):
-                best, link = length[there] + 1, there
-        length.append(best)
-        before.append(link)
-        longest.append(max(best, longest[-1] if longest else 0))
-    chain = set()
-    step = length.index(longest[-1]) if track else -1
-    while step >= 0:
-        chain.add(step)
-        step = before[step]
-    kept = [fix for index, fix in enumerate(track) if index in chain]
-    return kept, [fix for index, fix in enumerate(track) if index not in chain]
+    best = _longest_chain([_Spot.of(fix, limits) for fix in track])
+    kept = [fix for index, fix in enumerate(track) if index in best or fix.at in overruled]
+    return kept, [fix for index, fix in enumerate(track) if index not in best and fix.at not in overruled]
 
 
-def close(fixes: Sequence[Fix], start: datetime, end: datetime, limits: Limits) -> Trail:
+def why_out(outlier: Fix, kept: Sequence[Fix], limits: Limits) -> Rejection:
+    """Why `clean` left a fix out: the implied speed from the kept fix before it, or to the one after it, whichever is
+    more above what would do."""
+    place = bisect(kept, outlier.at, key=attrgetter("at"))
+    spots = [_Spot.of(fix, limits) for fix in (*kept[:place][-1:], outlier, *kept[place:][:1])]
+    implied_ms, possible_ms = max(
+        ((_implied_ms(*step), step[1].possible_ms) for step in pairwise(spots)), key=lambda each: each[0] / each[1]
+    )
+    return Rejection(Reason.implied_speed, f"{implied_ms * 3.6:.0f} km/h", f"at most {possible_ms * 3.6:.0f} km/h")
+
+
+def close(
+    fixes: Sequence[Fix], start: datetime, end: datetime, limits: Limits, overruled: Collection[datetime] = ()
+) -> Trail:
     """Sum up the trip that ran from `start` to `end` (aware, both included); `ValueError` if it ends before it starts.
 
     The distance runs straight from fix to fix, across gaps too, and leaves out the wander of a standing receiver (see
@@ -117,7 +121,7 @@ def close(fixes: Sequence[Fix], start: datetime, end: datetime, limits: Limits) 
     duration_s = (end - start).total_seconds()
     if duration_s < 0:
         raise ValueError(f"a trip cannot end ({end.isoformat()}) before it starts ({start.isoformat()})")
-    kept, outliers = clean([fix for fix in fixes if start <= fix.at <= end], limits)
+    kept, outliers = clean([fix for fix in fixes if start <= fix.at <= end], limits, overruled)
     return Trail(
         distance_m=_driven_m(kept),
         duration_s=duration_s,
@@ -132,18 +136,83 @@ def stops(kept: Sequence[Fix]) -> list[Stop]:
     """The stops of cleaned fixes: 120 s or more within 50 m of the first fix there. The time runs from the first to
     the last fix within; a gap in between counts, for the vehicle was there before and after it."""
     found = []
-    first = 0
+    first = ahead = out = 0
     while first < len(kept):
-        after = first + 1
+        while ahead < len(kept) and _seconds(kept[first], kept[ahead]) < STOP_S:
+            ahead += 1
+        if ahead == len(kept):
+            break
+        # Is one of them too far away? First the one that was for the fix before; then from the far end, where a
+        # vehicle that moves is. So it takes about one look a fix, at whatever rate they come.
+        looks = chain([max(out, first)], range(ahead, first, -1))
+        out = next((index for index in looks if _between_m(kept[first], kept[index]) > STOP_RADIUS_M), 0)
+        if out:
+            first += 1
+            continue
+        after = ahead + 1
         while after < len(kept) and _between_m(kept[first], kept[after]) <= STOP_RADIUS_M:
             after += 1
-        if _seconds(kept[first], kept[after - 1]) >= STOP_S:
-            place = kept[(first + after) // 2]
-            found.append(Stop(place.lat, place.lon, kept[first].at, kept[after - 1].at))
-            first = after
-        else:
-            first += 1
+        place = kept[(first + after) // 2]
+        found.append(Stop(place.lat, place.lon, kept[first].at, kept[after - 1].at))
+        first = after
     return found
+
+
+class _Spot(NamedTuple):
+    """What decides whether one fix can be reached from another: when, where (metres from the Earth's centre), how far
+    off it may be, and the highest speed that is believed of who arrives here."""
+
+    at_s: float
+    place: tuple[float, float, float]
+    error_m: float
+    possible_ms: float
+
+    @classmethod
+    def of(cls, fix: Fix, limits: Limits) -> _Spot:
+        """Geographic to geocentric coordinates at height 0 (EPSG method 9602). The straight way through the Earth is
+        0.001 % shorter at 100 km than that along the ground."""
+        lat, lon = math.radians(fix.lat), math.radians(fix.lon)
+        prime_vertical = EQUATOR_RADIUS_M / math.sqrt(1 - ECCENTRICITY_2 * math.sin(lat) ** 2)
+        axis_m = prime_vertical * math.cos(lat)
+        north_m = prime_vertical * (1 - ECCENTRICITY_2) * math.sin(lat)
+        return cls(
+            fix.at.timestamp(),
+            (axis_m * math.cos(lon), axis_m * math.sin(lon), north_m),
+            max(POSITION_ERROR_M, fix.accuracy_m or 0),
+            max(limits.implied_speed_kmh, 2 * (fix.speed_kmh or 0)) / 3.6,
+        )
+
+
+def _longest_chain(track: Sequence[_Spot]) -> set[int]:
+    """The numbers of the longest chain of fixes, each of which can be reached from the one before."""
+    length: list[int] = []  # of the longest chain that ends with this fix
+    longest: list[int] = []  # the greatest length so far: what makes it useless to look further back
+    before: list[int] = []  # the fix ahead of this one in that chain, or -1
+    long_looks = LONG_LOOKS
+    for here, spot in enumerate(track):
+        best, link, there = 1, -1, here
+        look_back = LOOK_BACK if long_looks > 0 else SHORT_LOOK_BACK
+        for there in range(here - 1, max(here - 1 - look_back, -1), -1):
+            if longest[there] < best:
+                break
+            if length[there] >= best and _implied_ms(track[there], spot) <= spot.possible_ms:
+                best, link = length[there] + 1, there
+        long_looks -= max(0, here - there - SHORT_LOOK_BACK)
+        length.append(best)
+        before.append(link)
+        longest.append(max(best, longest[-1] if longest else 0))
+    found = set()
+    step = length.index(longest[-1]) if track else -1
+    while step >= 0:
+        found.add(step)
+        step = before[step]
+    return found
+
+
+def _implied_ms(earlier: _Spot, later: _Spot) -> float:
+    """Metres a second that it takes at least to get from one to the other; below 0 where they may be one place."""
+    moved_m = math.dist(earlier.place, later.place) - earlier.error_m - later.error_m
+    return moved_m / (later.at_s - earlier.at_s)
 
 
 def _one_per_instant(fixes: Sequence[Fix]) -> list[Fix]:
@@ -160,15 +229,6 @@ def _order(fix: Fix) -> tuple[datetime, float, tuple[tuple[bool, float], ...], s
         fix.lat, fix.lon, fix.speed_kmh, fix.heading_deg, fix.altitude_m, fix.odometer_m, fix.ignition, fix.battery_pct,
     )  # fmt: skip
     return fix.at, accuracy_m, tuple((value is None, value or 0) for value in rest), fix.format
-
-
-def _reachable(earlier: Fix, later: Fix, limits: Limits) -> bool:
-    error_m = max(POSITION_ERROR_M, earlier.accuracy_m or 0) + max(POSITION_ERROR_M, later.accuracy_m or 0)
-    moved_m = _between_m(earlier, later) - error_m
-    implied_kmh = moved_m / _seconds(earlier, later) * 3.6
-    if implied_kmh <= limits.implied_speed_kmh:
-        return True
-    return later.speed_kmh is not None and later.speed_kmh * 2 >= implied_kmh
 
 
 def _driven_m(kept: Sequence[Fix]) -> float:

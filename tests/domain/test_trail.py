@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from appliance.domain import trail
 from appliance.domain.fix import Fix, Limits
-from appliance.domain.trail import Trail, clean, close, distance_m, stops
+from appliance.domain.trail import Trail, clean, close, distance_m, stops, why_out
 
 T0 = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 LIMITS = Limits()
@@ -202,6 +203,71 @@ def test_implied_speed_limit_of_the_depot_is_what_counts(limit_kmh: float, outli
 def test_of_one_instant_the_most_accurate_fix_stays() -> None:
     known, better, unknown = fix(0, 0, accuracy_m=50), fix(0, 10, accuracy_m=5), fix(0, 20)
     assert clean([unknown, known, better], LIMITS) == ([better], [])
+
+
+@given(tracks(), st.data())
+def test_an_overruled_outlier_is_kept_and_changes_nothing_else(fixes: list[Fix], data: st.DataObject) -> None:
+    kept, outliers = clean(fixes, LIMITS)
+    overruled = data.draw(st.sets(st.sampled_from(outliers))) if outliers else set()
+    more, fewer = clean(fixes, LIMITS, {fix.at for fix in overruled})
+    assert (set(more), set(fewer)) == ({*kept, *overruled}, {*outliers} - overruled)
+    assert more == sorted(more, key=lambda fix: fix.at)
+
+
+@given(tracks())
+def test_each_outlier_has_its_reason(fixes: list[Fix]) -> None:
+    """Were it within reach from both sides, the chain with it would be longer."""
+    kept, outliers = clean(fixes, LIMITS)
+    for outlier in outliers:
+        why = why_out(outlier, kept, LIMITS)
+        assert why.reason == "implied_speed"
+        assert float(why.value.split()[0]) >= float(why.limit.split()[2])
+
+
+def test_the_reason_is_the_step_that_cannot_be() -> None:
+    """The way there would do; the way back would not."""
+    bad = fix(895, 35_000, speed_kmh=50)
+    why = why_out(bad, drive(0, 300) + drive(900, 1200), LIMITS)
+    assert (why.value, why.limit) == ("18698 km/h", "at most 250 km/h")
+
+
+class Counted:
+    """A function that counts its calls."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.calls, self._real = 0, getattr(trail, name)
+        monkeypatch.setattr(trail, name, self)
+
+    def __call__(self, *args: Any) -> Any:
+        self.calls += 1
+        return self._real(*args)
+
+
+def test_the_work_for_pure_noise_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be reached from anything: each look fails."""
+    monkeypatch.setattr(trail, "LONG_LOOKS", 50_000)
+    looks = Counted(monkeypatch, "_implied_ms")
+    noise = drive(0, 3_000, speed_ms=900, every_s=1)
+    clean(noise, LIMITS)
+    assert looks.calls < trail.SHORT_LOOK_BACK * len(noise) + 50_000 + trail.LOOK_BACK
+    assert looks.calls > trail.SHORT_LOOK_BACK * len(noise)
+
+
+def test_a_track_goes_on_after_noise_that_has_used_up_the_long_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trail, "LONG_LOOKS", 1_000)
+    noise = drive(-500, 0, speed_ms=900, every_s=1)
+    good, bad = drive(0, 1000, every_s=1), fix(500.5, 1e6)
+    assert set(clean([*noise, *good, bad], LIMITS)[0]) >= {*good}
+    assert bad in clean([*noise, *good, bad], LIMITS)[1]
+
+
+@pytest.mark.parametrize("scatters", [False, True])
+def test_stops_look_at_each_fix_a_few_times_at_any_rate(monkeypatch: pytest.MonkeyPatch, scatters: bool) -> None:
+    """Ten fixes a second: a van that creeps out of each stop in time, and one whose receiver scatters now and then."""
+    fixes = [fix(n / 10, 60 * (n % 1000 == 0) if scatters else n * 0.045) for n in range(10_000)]
+    looks = Counted(monkeypatch, "_between_m")
+    assert stops(fixes) == []
+    assert looks.calls < 4 * len(fixes)
 
 
 def test_nothing_cleans_to_nothing() -> None:
