@@ -40,15 +40,17 @@ def limits(settings: Settings) -> Limits:
 
 def measure(db: Database, store: gps.Store, trip_id: int, settings: Settings) -> Trail | None:
     """The trail of a completed trip, from boarding (or the first stamp there is) to arrival at drop-off (or
-    completion), by the fixes of the vehicle's position source of that time. None while the trip is not completed."""
+    completion), by the fixes of what was the vehicle's position source at their time. None while the trip is not
+    completed."""
     found = trips.get(db, trip_id)
     if found is None:
         raise NotFound("no such trip", subject=f"trip {trip_id}")
     if found["state"] != State.completed:
         return None
     start, end = window(found)
-    source = devices.position_source_at(db, found["vehicle_id"], end) if found["vehicle_id"] else None
-    fixes = store.trail(found["vehicle_id"], source, start, end) if source is not None else []
+    vehicle = found["vehicle_id"]
+    sources = devices.position_sources(db, vehicle, start, end)
+    fixes = [fix for source in sources for fix in store.trail(vehicle, source.device, source.start, source.end)]
     return trail.close(fixes, start, end, limits(settings))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import product
 
 from sqlite_utils import Database
 
@@ -46,7 +47,7 @@ def of_vehicle(
     *,
     tolerance_m: float | None = None,
 ) -> Track:
-    """The trail of a vehicle's position source of that time; start and end are included.
+    """The trail of a vehicle, by what was its position source at each time; start and end are included.
 
     With a tolerance it is thinned (`domain/thinning.py`). Raises NotFound, and InputError where the times name no span
     or the span holds more than `MOST_FIXES`.
@@ -103,20 +104,20 @@ def _read(
     end: datetime,
     tolerance_m: float | None,
 ) -> Track:
-    source = devices.position_source_at(db, vehicle, end)
     fixes: list[Fix] = []
-    damaged = []
-    for day in sorted({*store.days(), *store.damaged_days()}):
+    damaged = set()
+    days = sorted({*store.days(), *store.damaged_days()})
+    for source, day in product(devices.position_sources(db, vehicle, start, end), days):
         begin = datetime.combine(day, time(), UTC)
-        first, last = max(start, begin), min(end, begin + timedelta(days=1, milliseconds=-1))
+        first, last = max(source.start, begin), min(source.end, begin + timedelta(days=1, milliseconds=-1))
         if first > last:
             continue
         try:
-            fixes += store.trail(vehicle, source, first, last)
+            fixes += store.trail(vehicle, source.device, first, last)
         except Permanent:
-            damaged.append(day)
-            fixes += store.trail(vehicle, source, first, last, whole=False)
+            damaged.add(day)
+            fixes += store.trail(vehicle, source.device, first, last, whole=False)
         if len(fixes) > MOST_FIXES:
             raise InputError(f"there are more than {MOST_FIXES} fixes", subject="start, end", hint="ask for less time")
     kept, _outliers = clean(fixes, limits(settings))
-    return Track(name, kept if tolerance_m is None else thinned(kept, tolerance_m), stops(kept), damaged)
+    return Track(name, kept if tolerance_m is None else thinned(kept, tolerance_m), stops(kept), sorted(damaged))

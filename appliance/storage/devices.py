@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
 from appliance.storage import times, uids
 from appliance.storage.db import Row, Tx, insert, row, rows, value
+
+_MS = timedelta(milliseconds=1)  # fix times are whole ones
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The device that was a vehicle's position source from `start` to `end`, both included."""
+
+    device: int
+    start: datetime
+    end: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +102,25 @@ def position_source(db: Database, vehicle_id: int) -> Row | None:
     )
 
 
+def position_sources(db: Database, vehicle_id: int, start: datetime, end: datetime) -> list[Source]:
+    """The devices that were the vehicle's position source in [start, end], revoked since or not, in the order of time;
+    before the first one, the first one. A replaced tracker takes nothing from the trips that it measured."""
+    changes = rows(db, "SELECT device_id, since FROM position_sources WHERE vehicle_id = ? ORDER BY id", vehicle_id)
+    found: list[Source] = []
+    for change in changes:
+        since = max(start, times.parse(change["since"])) if change is not changes[0] else start
+        while found and found[-1].start >= since:  # as good as never, or the clock has gone back
+            found.pop()
+        if found:
+            found[-1] = replace(found[-1], end=min(end, since - _MS))
+        if since <= end:
+            found.append(Source(change["device_id"], since, end))
+    return found
+
+
 def position_source_at(db: Database, vehicle_id: int, at: datetime) -> int | None:
-    """The id of the device that was the vehicle's position source then, revoked since or not; before the first one,
-    the first one. A replaced tracker takes nothing from the trips that it measured."""
-    found = value(
-        db,
-        "SELECT device_id FROM position_sources WHERE vehicle_id = ?"
-        " ORDER BY since > ?, CASE WHEN since > ? THEN id ELSE -id END LIMIT 1",
-        vehicle_id,
-        times.text(at),
-        times.text(at),
-    )
-    return None if found is None else int(found)
+    """The id of the device that was the vehicle's position source then."""
+    return next((source.device for source in position_sources(db, vehicle_id, at, at)), None)
 
 
 def make_source(tx: Tx, username: str, now: datetime) -> Row | None:
