@@ -8,7 +8,7 @@ flespi had it; `message.buffered.status` says that it came late, which the box s
 from __future__ import annotations
 
 from appliance.domain.fix import Fix, Reason
-from appliance.payloads.values import Bad, Body, amount, flag, heading, needed, number, percent, time
+from appliance.payloads.values import Bad, Body, amount, flag, heading, needed, number, percent, speed, time
 
 
 def fits(body: Body) -> bool:
@@ -22,7 +22,7 @@ def read(body: Body) -> Fix:
         lat=needed(body, "position.latitude"),
         lon=needed(body, "position.longitude"),
         at=time(body, "timestamp"),
-        speed_kmh=amount(body.get("position.speed")),
+        speed_kmh=speed(body.get("position.speed")),
         heading_deg=heading(body.get("position.direction")),
         altitude_m=number(body.get("position.altitude")),
         odometer_m=amount(body.get("vehicle.mileage"), 1000),

@@ -8,7 +8,7 @@ inside the body a train's unit: none of them is what its name suggests, so none 
 from __future__ import annotations
 
 from appliance.domain.fix import Fix
-from appliance.payloads.values import Body, amount, heading, needed, time
+from appliance.payloads.values import Body, heading, needed, speed, time
 
 KMH = 3.6  # in one m/s
 
@@ -23,7 +23,7 @@ def read(body: Body) -> Fix:
         lat=needed(inner, "lat"),
         lon=needed(inner, "long"),
         at=time(inner, "tst" if inner.get("tst") is not None else "tsi"),
-        speed_kmh=amount(inner.get("spd"), KMH),
+        speed_kmh=speed(inner.get("spd"), KMH),
         heading_deg=heading(inner.get("hdg")),
         format="hfp",
     )

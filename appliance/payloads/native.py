@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance.domain.fix import Fix
-from appliance.payloads.values import Body, amount, heading, needed, number, percent, time
+from appliance.payloads.values import Body, amount, heading, needed, number, percent, speed, time
 
 
 def fits(body: Body) -> bool:
@@ -16,7 +16,7 @@ def read(body: Body) -> Fix:
         at=time(body, "t"),
         lat=needed(body, "lat"),
         lon=needed(body, "lon"),
-        speed_kmh=amount(body.get("speed_kmh")),
+        speed_kmh=speed(body.get("speed_kmh")),
         heading_deg=heading(body.get("heading")),
         accuracy_m=amount(body.get("accuracy_m")),
         altitude_m=number(body.get("altitude_m")),

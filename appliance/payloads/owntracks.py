@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from appliance.domain.fix import Fix
-from appliance.payloads.values import Body, amount, heading, needed, number, percent, time
+from appliance.payloads.values import Body, amount, heading, needed, number, percent, speed, time
 
 
 def fits(body: Body) -> bool:
@@ -22,7 +22,7 @@ def read(body: Body) -> Fix | None:
         at=time(body, "tst"),
         lat=needed(body, "lat"),
         lon=needed(body, "lon"),
-        speed_kmh=amount(body.get("vel", 0)),
+        speed_kmh=speed(body.get("vel", 0)),
         heading_deg=heading(body.get("cog")),
         accuracy_m=amount(body.get("acc")),
         altitude_m=number(body.get("alt")),

@@ -8,7 +8,20 @@ fix (rejected by its own rule); `ts` is epoch milliseconds, `sp` km/h. Numeric k
 from __future__ import annotations
 
 from appliance.domain.fix import Fix, Reason
-from appliance.payloads.values import Bad, Body, amount, below, flag, heading, needed, number, percent, said, time
+from appliance.payloads.values import (
+    Bad,
+    Body,
+    amount,
+    below,
+    flag,
+    heading,
+    needed,
+    number,
+    percent,
+    said,
+    speed,
+    time,
+)
 
 
 def fits(body: Body) -> bool:
@@ -23,7 +36,7 @@ def read(body: Body) -> Fix:
         lat=lat,
         lon=lon,
         at=time(reported, "ts"),
-        speed_kmh=amount(reported.get("sp")),
+        speed_kmh=speed(reported.get("sp")),
         heading_deg=heading(reported.get("ang")),
         altitude_m=number(reported.get("alt")),
         odometer_m=amount(reported.get("16")),

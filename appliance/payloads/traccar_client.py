@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from appliance.domain.fix import Fix
 from appliance.payloads.hfp import KMH
-from appliance.payloads.values import Body, amount, below, heading, needed, number, percent, time
+from appliance.payloads.values import Body, amount, below, heading, needed, number, percent, speed, time
 
 
 def fits(body: Body) -> bool:
@@ -23,7 +23,7 @@ def read(body: Body) -> Fix:
         lat=needed(coords, "latitude"),
         lon=needed(coords, "longitude"),
         at=time(location, "timestamp"),
-        speed_kmh=amount(coords.get("speed"), KMH),
+        speed_kmh=speed(coords.get("speed"), KMH),
         heading_deg=heading(coords.get("heading")),
         accuracy_m=amount(coords.get("accuracy")),
         altitude_m=number(coords.get("altitude")),

@@ -9,7 +9,7 @@ metres; `totalDistance` is the server's own sum.
 from __future__ import annotations
 
 from appliance.domain.fix import Fix, Reason
-from appliance.payloads.values import Bad, Body, amount, below, flag, heading, needed, number, percent, time
+from appliance.payloads.values import Bad, Body, amount, below, flag, heading, needed, number, percent, speed, time
 
 KNOT_KMH = 1.852
 
@@ -30,7 +30,7 @@ def read(body: Body) -> Fix | None:
         lat=needed(position, "latitude"),
         lon=needed(position, "longitude"),
         at=time(position, "fixTime"),
-        speed_kmh=amount(position.get("speed"), KNOT_KMH),
+        speed_kmh=speed(position.get("speed"), KNOT_KMH),
         heading_deg=heading(position.get("course")),
         accuracy_m=amount(position.get("accuracy")) or None,
         altitude_m=number(position.get("altitude")),

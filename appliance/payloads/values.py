@@ -10,6 +10,7 @@ from appliance.domain.fix import Reason, Rejection
 Body = dict[str, Any]
 
 SHOWN = 120
+FASTEST_KMH = 300.0
 
 # Epoch seconds reach this in the year 5138, epoch milliseconds passed it in 1973.
 _MILLISECONDS_FROM = 1e11
@@ -40,6 +41,13 @@ def amount(value: Any, factor: float = 1) -> float | None:
     """What cannot be negative, times `factor` into the box's unit; trackers write -1 for what they do not know."""
     found = number(value)
     return None if found is None or found < 0 else found * factor
+
+
+def speed(value: Any, factor: float = 1) -> float | None:
+    """km/h, once multiplied by `factor`, as far as a road vehicle goes. A trail believes a jump that is not above twice
+    the reported speed: an absurd one would vouch for any."""
+    found = amount(value, factor)
+    return None if found is None or found > FASTEST_KMH else found
 
 
 def heading(value: Any) -> float | None:

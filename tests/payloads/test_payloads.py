@@ -71,6 +71,13 @@ def test_what_is_not_needed_and_not_understood_is_left_out(value: object) -> Non
     assert found == Fix(AT, 53.4, -2.9)
 
 
+@pytest.mark.parametrize(("metres_s", "speed_kmh"), [(83.25, 299.7), (84, None), (1400, None), (-1, None)])
+def test_a_speed_that_no_road_vehicle_has_is_not_known(metres_s: float, speed_kmh: float | None) -> None:
+    """In the box's own unit, whatever that of the format is; the place is kept."""
+    body = {"VP": {"lat": 53.4, "long": -2.9, "tst": EPOCH_S, "spd": metres_s}}
+    assert fix_of(body) == Fix(AT, 53.4, -2.9, speed_kmh=speed_kmh and pytest.approx(speed_kmh), format="hfp")
+
+
 @pytest.mark.parametrize("seq", [0, -1, 2**53, 1.5, True, "x", None, [], {}, "1e400"])
 def test_a_number_that_cannot_be_acknowledged_is_none(seq: object) -> None:
     assert one(native(seq=seq)).seq is None
