@@ -16,7 +16,7 @@ from appliance.domain.trail import Trail
 from appliance.domain.trip import State
 from appliance.errors import NotFound
 from appliance.events import Event
-from appliance.storage import devices, gps, notifications, times, trips
+from appliance.storage import devices, gps, notifications, overruled, times, trips
 from appliance.storage.db import Row, Tx
 
 
@@ -51,7 +51,7 @@ def measure(db: Database, store: gps.Store, trip_id: int, settings: Settings) ->
     vehicle = found["vehicle_id"]
     sources = devices.position_sources(db, vehicle, start, end)
     fixes = [fix for source in sources for fix in store.trail(vehicle, source.device, source.start, source.end)]
-    return trail.close(fixes, start, end, limits(settings))
+    return trail.close(fixes, start, end, limits(settings), overruled.between(db, vehicle, start, end))
 
 
 def window(trip: Row) -> tuple[datetime, datetime]:

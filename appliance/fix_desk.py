@@ -1,4 +1,4 @@
-"""What a person decides about a rejected fix: to restore it, although a rule spoke against it."""
+"""What a person decides about a fix that a rule spoke against: to restore a rejected one, to keep an outlier."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
-from appliance import clock
+from appliance import clock, dispatch, trails
 from appliance.config import Settings
 from appliance.domain.fix import OLDEST, Fix, Reason, check_position
 from appliance.errors import InputError, NotFound, Refused, Unavailable
+from appliance.jobs import Ask
 from appliance.payloads.elements import decode_one
-from appliance.storage import audit, devices, gps_days, gps_rejected, times, vehicles
+from appliance.storage import audit, devices, gps_days, gps_rejected, overruled, times, trips, vehicles
 from appliance.storage.db import Row, write_tx
+from appliance.storage.gps import Store
 from appliance.storage.gps_writer import Arrival
 
 
@@ -45,6 +47,28 @@ def restore(
             raise Unavailable("a day file that it needs is damaged", subject=name) from error
         raise
     return True
+
+
+def overrule(
+    db: Database, settings: Settings, trip_id: int, at: datetime, who: str, now: datetime, *, undo: bool = False
+) -> list[Ask] | None:
+    """Keeps the outlier of a trip at that time in every trail, or with `undo` not any more; None where that is so
+    already. The completed trips that it belongs to are measured again. Raises NotFound where there is no outlier."""
+    found = trails.outliers(db, Store(settings.paths.gps_dir), settings, trip_id, now)
+    why = next((outlier.why for outlier in found if outlier.fix.at == at), None)
+    trip = trips.get(db, trip_id)
+    if why is None or trip is None:
+        hint = f"`depotbox fixes outliers --trip {trip_id}` lists them"
+        raise NotFound("the trip has no outlier of that time", subject=times.text(at), hint=hint)
+    vehicle = trip["vehicle_id"]
+    with write_tx(db) as tx:
+        new = overruled.remove(tx, vehicle, at) if undo else overruled.add(tx, vehicle, at, who, now)
+        if not new:
+            return None
+        action = "outlier.overruling_undone" if undo else "outlier.overruled"
+        audit.record(tx, who, action, "trip", trip["uid"], now, f"{times.text(at)} {why}")
+        touched = trips.touched_by(tx, vehicle, at, at)
+        return [dispatch.ask_to_close(tx, id, now=now, delay_s=settings.billing.settle_s) for id in touched]
 
 
 def _fix(found: Row, name: str, settings: Settings, now: datetime) -> Fix:

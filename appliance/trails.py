@@ -10,13 +10,12 @@ from sqlite_utils import Database
 
 from appliance.completion import limits, window
 from appliance.config import Settings
-from appliance.domain.fix import Fix
+from appliance.domain.fix import Fix, Rejection
 from appliance.domain.thinning import thinned
-from appliance.domain.trail import Stop, clean, stops
+from appliance.domain.trail import Stop, clean, stops, why_out
 from appliance.domain.trip import State
 from appliance.errors import InputError, NotFound, Permanent
-from appliance.storage import board, devices
-from appliance.storage.db import Row
+from appliance.storage import board, devices, overruled
 from appliance.storage.gps import Store
 from appliance.storage.times import parse
 
@@ -35,6 +34,15 @@ class Track:
     fixes: list[Fix]
     stops: list[Stop]
     damaged_days: list[date]
+
+
+@dataclass(frozen=True, slots=True)
+class Outlier:
+    """A fix that the others contradict, why, and who keeps it in the trail all the same."""
+
+    fix: Fix
+    why: Rejection
+    overruled_by: str | None
 
 
 def of_vehicle(
@@ -56,7 +64,7 @@ def of_vehicle(
     vehicle = board.vehicle_id(db, code)
     if vehicle is None:
         raise NotFound("no such vehicle", subject=code)
-    return _read(db, store, settings, code, vehicle, start, end, tolerance_m)
+    return _track(db, store, settings, code, vehicle, start, end, tolerance_m)
 
 
 def of_trip(
@@ -69,13 +77,20 @@ def of_trip(
     tolerance_m: float | None = None,
 ) -> Track:
     """The ride that is billed, up to now while it runs; empty before the trip starts and where it never did."""
-    row = board.trip(db, trip_id)
-    if row is None:
-        raise NotFound("no such trip", subject=f"trip {trip_id}")
-    name, span = f"trip-{trip_id}", _driven(row, now)
-    if span is None or row["vehicle_id"] is None:
-        return Track(name, [], [], [])
-    return _read(db, store, settings, name, row["vehicle_id"], *span, tolerance_m)
+    ride, name = _ride(db, trip_id, now), f"trip-{trip_id}"
+    return _track(db, store, settings, name, *ride, tolerance_m) if ride else Track(name, [], [], [])
+
+
+def outliers(db: Database, store: Store, settings: Settings, trip_id: int, now: datetime) -> list[Outlier]:
+    """The fixes of the ride that the others contradict, in the order of time, also those that a person keeps in the
+    trail. Raises NotFound."""
+    ride = _ride(db, trip_id, now)
+    if ride is None:
+        return []
+    fixes, _damaged = _read(db, store, *ride)
+    kept, found = clean(fixes, limits(settings))
+    by = overruled.between(db, *ride)
+    return [Outlier(fix, why_out(fix, kept, limits(settings)), by.get(fix.at)) for fix in found]
 
 
 def check_span(start: datetime, end: datetime) -> None:
@@ -87,14 +102,22 @@ def check_span(start: datetime, end: datetime) -> None:
         raise InputError("expected an end that is not before the start", subject="start, end")
 
 
-def _driven(row: Row, now: datetime) -> tuple[datetime, datetime] | None:
+def _ride(db: Database, trip_id: int, now: datetime) -> tuple[int, datetime, datetime] | None:
+    """The vehicle of a trip's ride, and from when to when it was."""
+    row = board.trip(db, trip_id)
+    if row is None:
+        raise NotFound("no such trip", subject=f"trip {trip_id}")
+    if row["vehicle_id"] is None:
+        return None
     if row["state"] == State.completed:
-        return window(row)
+        return row["vehicle_id"], *window(row)
     began = row["on_board_at"] or row["arrived_pickup_at"] or row["en_route_at"]
-    return (parse(began), max(now, parse(began))) if began and row["state"] == State.in_progress else None
+    if not began or row["state"] != State.in_progress:
+        return None
+    return row["vehicle_id"], parse(began), max(now, parse(began))
 
 
-def _read(
+def _track(
     db: Database,
     store: Store,
     settings: Settings,
@@ -104,6 +127,13 @@ def _read(
     end: datetime,
     tolerance_m: float | None,
 ) -> Track:
+    fixes, damaged = _read(db, store, vehicle, start, end)
+    kept, _outliers = clean(fixes, limits(settings), overruled.between(db, vehicle, start, end))
+    return Track(name, kept if tolerance_m is None else thinned(kept, tolerance_m), stops(kept), damaged)
+
+
+def _read(db: Database, store: Store, vehicle: int, start: datetime, end: datetime) -> tuple[list[Fix], list[date]]:
+    """The fixes of a vehicle's position sources, and the days of which a part is missing."""
     fixes: list[Fix] = []
     damaged = set()
     days = sorted({*store.days(), *store.damaged_days()})
@@ -119,5 +149,4 @@ def _read(
             fixes += store.trail(vehicle, source.device, first, last, whole=False)
         if len(fixes) > MOST_FIXES:
             raise InputError(f"there are more than {MOST_FIXES} fixes", subject="start, end", hint="ask for less time")
-    kept, _outliers = clean(fixes, limits(settings))
-    return Track(name, kept if tolerance_m is None else thinned(kept, tolerance_m), stops(kept), sorted(damaged))
+    return fixes, sorted(damaged)

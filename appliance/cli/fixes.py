@@ -85,6 +85,48 @@ def restore(settings: Settings, ids: tuple[str, ...], vehicle: str | None) -> in
 
 
 @fixes.command()
+@click.option("--trip", "trip_id", type=int, required=True, help="The trip's number.")
+@json_option
+@with_settings
+def outliers(settings: Settings, trip_id: int, as_json: bool) -> None:
+    """List the fixes of a trip that the others contradict: they are in neither its trail nor its distance, unless a
+    person overruled that."""
+    with opened(settings) as db:
+        found = trails.outliers(db, Store(settings.paths.gps_dir), settings, trip_id, clock.now())
+    items = [
+        {
+            "at": text(one.fix.at),  # as `overrule` takes it
+            "lat": round(one.fix.lat, 6),
+            "lon": round(one.fix.lon, 6),
+            "speed_kmh": one.fix.speed_kmh,
+            "reason": one.why.reason,
+            "value": one.why.value,
+            "bound": one.why.limit,
+            "overruled_by": one.overruled_by,
+        }
+        for one in found
+    ]
+    print_list(items, as_json=as_json, empty="no outliers", right=("lat", "lon", "speed_kmh"))
+
+
+@fixes.command()
+@click.argument("times", metavar="TIME...", nargs=-1, required=True, type=instant)
+@click.option("--trip", "trip_id", type=int, required=True, help="The trip's number.")
+@click.option("--undo", is_flag=True, help="Leave them out again.")
+@with_settings
+def overrule(settings: Settings, times: tuple[datetime, ...], trip_id: int, undo: bool) -> None:
+    """Keep outliers of a trip in its trail and distance after all, by the times that `outliers` lists."""
+    from appliance.sender import Sender  # here: nothing else waits for Celery
+
+    with opened(settings) as db:
+        for at in times:
+            asks = fix_desk.overrule(db, settings, trip_id, at, operator(), clock.now(), undo=undo)
+            Sender(settings).send(asks or ())
+            so = "left out" if undo else "kept"
+            click.echo(f"{text(at)} is {so}." if asks is not None else f"{text(at)} was {so} before.")
+
+
+@fixes.command()
 @click.option("--vehicle", "code", help="The vehicle's code; with --start and --end.")
 @click.option("--trip", "trip_id", type=int, help="The trip's number, in place of a vehicle and times.")
 @click.option("--start", type=instant, help="From when on: 2026-01-26T08:00:00Z.")

@@ -90,6 +90,12 @@ CREATE TABLE position_sources (
 ) STRICT;
 CREATE INDEX position_sources_vehicle ON position_sources (vehicle_id, since);
 
+-- Outliers that a person keeps in the trail: the fix of the vehicle's position source at that time.
+CREATE TABLE overruled (
+  vehicle_id INTEGER NOT NULL REFERENCES vehicles (id), at TEXT NOT NULL, decided_by TEXT NOT NULL,
+  decided_at TEXT NOT NULL, PRIMARY KEY (vehicle_id, at)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE drivers (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, code TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
   phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '', user_id INTEGER REFERENCES users (id),

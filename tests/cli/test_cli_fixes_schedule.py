@@ -14,7 +14,7 @@ from appliance.cli.fixes import shortened
 from appliance.cli.schedule import rhythm
 from appliance.config import Settings
 from appliance.domain.fix import Fix, Reason, Rejection
-from appliance.storage import devices, vehicles
+from appliance.storage import devices, times, trips, vehicles
 from appliance.storage.db import value, write_tx
 from appliance.storage.gps_writer import Arrival, Batch, Refused, Writer
 
@@ -109,6 +109,32 @@ def test_a_trail_is_printed_in_each_format(box: Any, van: None) -> None:
     assert len(box("fixes", "export", *SPAN, "--format", "geojson").json["features"]) == 3
     assert box("fixes", "export", *SPAN, "--format", "gpx").out.count("<trkpt ") == 2
     assert box("fixes", "stops", *SPAN, "--json").items[0]["duration_s"] == 86400
+
+
+def test_outliers_of_a_trip_are_listed_and_overruled_by_their_times(
+    box: Any, db: Database, settings: Settings, van: None
+) -> None:
+    with write_tx(db) as tx:
+        trip = {"vehicle_id": 1, "state": "completed", "pickup_address": "a", "dropoff_address": "b"}
+        stamps = {"on_board_at": times.text(NOW), "completed_at": times.text(NOW.replace(hour=10))}
+        id = str(trips.add(tx, NOW, pickup_at=times.text(NOW), **trip, **stamps))
+    way = [Fix(NOW.replace(second=second), 53.4 + (second == 20), -2.9) for second in range(10, 40, 10)]
+    writer = Writer(settings.paths.gps_dir, late_s=1e9)
+    writer.commit(Batch([Arrival(1, 1, fix, NOW) for fix in way]), NOW)
+    writer.close()
+
+    (found,) = box("fixes", "outliers", "--trip", id, "--json").items
+    assert (found["at"], found["lat"], found["reason"]) == ("2026-07-26T09:30:20.000Z", 54.4, "implied_speed")
+    overrule = ("fixes", "overrule", "--trip", id, found["at"])
+    assert box(*overrule).out == f"{found['at']} is kept.\n"
+    assert box(*overrule).out == f"{found['at']} was kept before.\n"
+    assert "54.4000000" in box("fixes", "export", "--trip", id).out
+    assert "cli:" in box("fixes", "outliers", "--trip", id).out
+    assert box(*overrule, "--undo").out == f"{found['at']} is left out.\n"
+    wrong = box(*overrule[:-1], "2026-07-26T09:30:10Z")
+    assert wrong.code == 66
+    assert "2026-07-26T09:30:10.000Z: the trip has no outlier of that time" in wrong.err
+    assert value(db, "SELECT count(*) FROM jobs WHERE name = 'trips.tasks.process_trip_completion'") == 1
 
 
 @pytest.mark.parametrize(

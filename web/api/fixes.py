@@ -1,4 +1,4 @@
-"""`/api/v1/fixes/rejected`: fixes that a rule spoke against, and restoring one."""
+"""Fixes that a rule spoke against: `/api/v1/fixes/rejected`, and restoring one; a trip's outliers, and keeping one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from litestar import get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, QueryParameter
-from msgspec import Struct
+from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
+from msgspec import Meta, Struct
 
-from appliance import fix_desk
+from appliance import fix_desk, trails
 from appliance.domain.fix import Reason
 from web.api.answers import Page, make
 from web.api.trips import Limit, Offset
@@ -34,6 +34,33 @@ class RejectedFix(Struct, frozen=True, kw_only=True):
     bound: str
     payload: str
     restored_at: datetime | None
+
+
+class Outlier(Struct, frozen=True, kw_only=True):
+    """A fix that the others of a trip contradict; `value` is the implied speed, `bound` what would have been believed.
+    `overruled_by` is who keeps it in the trail all the same."""
+
+    at: datetime
+    lat: float
+    lon: float
+    speed_kmh: float | None
+    reason: Reason
+    value: str
+    bound: str
+    overruled_by: str | None
+
+
+class Overruling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fix time of an outlier; with `undo` it is left out again."""
+
+    at: Annotated[datetime, Meta(tz=True)]
+    undo: bool = False
+
+
+class Overruled(Struct, frozen=True, kw_only=True):
+    """`changed` is false where it was so before."""
+
+    changed: bool
 
 
 class Restored(Struct, frozen=True, kw_only=True):
@@ -70,4 +97,39 @@ def restore_rejected(parts: Given, fix_id: FromPath[str], vehicle: Owner = None)
     return Restored(id=fix_id, restored=new)
 
 
-HANDLERS: list[Any] = [list_rejected, restore_rejected]
+@get("/trips/{trip_id:int}/outliers", sync_to_thread=True, summary="Fixes that the others of the trip contradict")
+def list_outliers(parts: Given, trip_id: FromPath[int], limit: Limit = 100, offset: Offset = 0) -> Page[Outlier]:
+    """They are in neither its trail nor its distance, unless a person overruled that."""
+    with parts.db() as db:
+        found = trails.outliers(db, parts.store, parts.settings, trip_id, parts.now())
+    items = [
+        Outlier(
+            at=one.fix.at,
+            lat=one.fix.lat,
+            lon=one.fix.lon,
+            speed_kmh=one.fix.speed_kmh,
+            reason=one.why.reason,
+            value=one.why.value,
+            bound=one.why.limit,
+            overruled_by=one.overruled_by,
+        )
+        for one in found[offset : offset + limit]
+    ]
+    return Page(items, len(found))
+
+
+@post(
+    "/trips/{trip_id:int}/outliers/overrule",
+    sync_to_thread=True,
+    status_code=200,
+    summary="Keep an outlier in trail and distance after all, or leave it out again",
+)
+def overrule_outlier(parts: Given, trip_id: FromPath[int], data: RequestBody[Overruling]) -> Overruled:
+    """Trips that it belongs to are measured again; an invoice that would change gets an adjustment."""
+    with parts.db() as db:
+        asks = fix_desk.overrule(db, parts.settings, trip_id, data.at, WHO, parts.now(), undo=data.undo)
+    parts.sender.send(asks or ())
+    return Overruled(changed=asks is not None)
+
+
+HANDLERS: list[Any] = [list_rejected, restore_rejected, list_outliers, overrule_outlier]
