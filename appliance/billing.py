@@ -12,7 +12,7 @@ from appliance.domain.fare import Blocked, Line
 from appliance.domain.trip import LevelOfService, State
 from appliance.errors import Busy, NotFound, Transient
 from appliance.events import Event
-from appliance.storage import invoices, notifications, payers, people, times, trips
+from appliance.storage import adjustments, invoices, notifications, payers, people, times, trips
 from appliance.storage import jobs as job_rows
 from appliance.storage.db import Row, Tx
 
@@ -99,7 +99,8 @@ def billable(tx: Tx, trip_id: int, settings: Settings) -> bool:
 
 
 def adjust(tx: Tx, trip_id: int, settings: Settings, now: datetime) -> bool:
-    """True when the trip is invoiced already; raises an adjustment where today's measure has another price."""
+    """True when the trip is invoiced already; raises an adjustment where today's measure has another price than the
+    invoice, unless a person has dismissed that price for it."""
     live = invoices.live_of_trip(tx, trip_id)
     trip = trips.get(tx, trip_id)
     if live is None or trip is None:
@@ -107,10 +108,15 @@ def adjust(tx: Tx, trip_id: int, settings: Settings, now: datetime) -> bool:
     priced = _price(tx, trip, settings)
     if isinstance(priced, Blocked):
         return True
-    if fare.total_cents(priced) != live["total_cents"]:
-        invoices.raise_adjustment(tx, live["id"], live["distance_m"] or 0.0, trip["distance_m"] or 0.0, now)
-    else:
-        invoices.drop_adjustment(tx, live["id"], now)  # a later measure has brought the old price back
+    total_cents = fare.total_cents(priced)
+    if total_cents == live["total_cents"] or adjustments.was_dismissed(tx, live["id"], total_cents):
+        adjustments.lapse(tx, live["id"], now)  # a later measure has brought an old price back
+        return True
+    adjustments.open_for(tx, live["id"], live["distance_m"] or 0.0, trip["distance_m"] or 0.0, total_cents, now)
+    price, billed = (invoice.money(cents, live["currency"]) for cents in (total_cents, live["total_cents"]))
+    said = f"Trip {trip_id} was measured again: {live['number']} would be {price} and not {billed}."
+    key = f"adjustment:{live['id']}:{total_cents}"
+    notifications.tell_role(tx, "biller", "invoice_adjustment", said, key, now)
     return True
 
 

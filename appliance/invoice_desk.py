@@ -1,4 +1,5 @@
-"""What people decide about invoices: releasing a trip, asking again, voiding, payments, disputes. All is audited."""
+"""What people decide about invoices: releasing a trip, asking again, voiding, adjustments, payments, disputes. All is
+audited."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ from appliance import billing, clock, dispatch
 from appliance.config import Settings
 from appliance.domain import invoice
 from appliance.domain.fare import Blocked
-from appliance.domain.invoice import State
+from appliance.domain.invoice import AdjustmentState, State
 from appliance.domain.trip import State as TripState
 from appliance.errors import InputError, NotFound, Refused
 from appliance.events import Event
 from appliance.jobs import Ask
-from appliance.storage import audit, invoices, jobs, times, trips
+from appliance.storage import adjustments, audit, invoices, jobs, times, trips
 from appliance.storage.db import Row, Tx
 
 WAITING = "waiting"
@@ -96,12 +97,27 @@ def void(
         raise InputError(f"expected a text of 1 to {_LONGEST_REASON} characters", subject="reason")
     found = _live(tx, invoice_id)
     if sum(invoices.payments(tx, invoice_id)):
-        raise Refused("something was paid on it", subject=found["number"], hint="it is credited, not made void")
+        hint = "take it back first, as a payment below zero"
+        raise Refused("something was paid on it", subject=found["number"], hint=hint)
     invoices.void(tx, invoice_id, reason, now)
     trips.note_unbilled(tx, found["trip_id"], Blocked.voided.value)
     audit.record(tx, who, "invoice.voided", "invoice", found["uid"], now, reason)
     asks = [dispatch.ask_for_invoice(tx, found["trip_id"], now=now)] if replace else []
     return asks, [_changed(tx, invoice_id)]
+
+
+def accept_adjustment(tx: Tx, id: int, who: str, now: datetime) -> tuple[list[Ask], list[Event]]:
+    """Makes the invoice void, and asks for one by today's measure. Raises NotFound, and Refused where it is decided
+    already or something was paid on the invoice."""
+    found = _decide_adjustment(tx, id, AdjustmentState.accepted, who, now)
+    reason = f"measured again: {invoice.money(found['new_total_cents'], found['currency'])}"
+    return void(tx, found["invoice_id"], reason, replace=True, who=who, now=now)
+
+
+def dismiss_adjustment(tx: Tx, id: int, who: str, now: datetime) -> Event:
+    """The invoice stays as it is, also when the trip is measured at the same price again. Raises NotFound, and Refused
+    where it is decided already."""
+    return _changed(tx, _decide_adjustment(tx, id, AdjustmentState.dismissed, who, now)["invoice_id"])
 
 
 def send(tx: Tx, invoice_id: int, who: str, now: datetime) -> Ask:
@@ -141,6 +157,19 @@ def dispute(tx: Tx, invoice_id: int, reason: str, who: str, now: datetime) -> Ev
 def settle(tx: Tx, invoice_id: int, who: str, now: datetime) -> Event:
     """Ends a dispute; what is still owed is reminded of again. Raises NotFound and Refused."""
     return _move(tx, invoice_id, State.disputed, State.issued, "", who, now)
+
+
+def _decide_adjustment(tx: Tx, id: int, state: AdjustmentState, who: str, now: datetime) -> Row:
+    found = adjustments.get(tx, id)
+    if found is None:
+        raise NotFound("no such adjustment", subject=f"adjustment {id}")
+    if not adjustments.decide(tx, id, state, who, now):
+        raise Refused(f"it is {found['state']} already", subject=f"adjustment {id}")
+    billed = invoices.get(tx, found["invoice_id"])
+    assert billed is not None
+    detail = f"{found['old_total_cents']} -> {found['new_total_cents']}"
+    audit.record(tx, who, f"adjustment.{state}", "invoice", billed["uid"], now, detail)
+    return found
 
 
 def _move(tx: Tx, invoice_id: int, before: State, after: State, reason: str, who: str, now: datetime) -> Event:

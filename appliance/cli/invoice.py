@@ -12,10 +12,10 @@ from appliance.cli.depot import opened, operator
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
-from appliance.domain.invoice import State, minor_units, money
+from appliance.domain.invoice import AdjustmentState, State, minor_units, money
 from appliance.errors import NotFound
 from appliance.events import Event, Publisher
-from appliance.storage import board, invoices
+from appliance.storage import adjustments, board, invoices
 from appliance.storage.db import Row, Tx, write_tx
 
 
@@ -152,6 +152,50 @@ def void(settings: Settings, number: str, reason: str, replace: bool) -> None:
     Sender(settings).send(asks)
     Publisher(settings.paths.redis_socket).publish(*events)
     click.echo(f"{number} is void." + (" The trip is billed anew." if replace else ""))
+
+
+@invoice.command("adjustments")
+@click.option("--state", type=click.Choice(list(AdjustmentState)), help="Only those in this state.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at most.")
+@json_option
+@with_settings
+def adjustments_(settings: Settings, state: str | None, limit: int, as_json: bool) -> None:
+    """List the invoices whose trips were measured again at another price, the newest first."""
+    with opened(settings) as db:
+        found, total = adjustments.page(db, state, limit, 0)
+    for one in found:
+        del one["invoice_id"]
+        if not as_json:
+            currency = one.pop("currency")
+            one |= {key: local(one[key], settings.zone) for key in ("raised_at", "decided_at")}
+            one |= {f"{key}_total": money(one.pop(f"{key}_total_cents"), currency) for key in ("old", "new")}
+    right = ("id", "trip_id", "old_distance_m", "new_distance_m", "old_total", "new_total")
+    print_list(found, as_json=as_json, total=total, empty="no such adjustments", right=right)
+
+
+@invoice.command()
+@click.argument("id", type=int)
+@with_settings
+def accept_adjustment(settings: Settings, id: int) -> None:
+    """Replace an invoice by one with the price of the later measure: ID is what `adjustments` lists."""
+    from appliance.sender import Sender  # here: nothing else waits for Celery
+
+    with opened(settings) as db, write_tx(db) as tx:
+        asks, events = invoice_desk.accept_adjustment(tx, id, operator(), clock.now())
+    Sender(settings).send(asks)
+    Publisher(settings.paths.redis_socket).publish(*events)
+    click.echo(f"{events[0].data['number']} is void. The trip is billed anew.")
+
+
+@invoice.command()
+@click.argument("id", type=int)
+@with_settings
+def dismiss_adjustment(settings: Settings, id: int) -> None:
+    """Leave an invoice as it is, whatever the later measure says: ID is what `adjustments` lists."""
+    with opened(settings) as db, write_tx(db) as tx:
+        event = invoice_desk.dismiss_adjustment(tx, id, operator(), clock.now())
+    Publisher(settings.paths.redis_socket).publish(event)
+    click.echo(f"{event.data['number']} stays as it is.")
 
 
 @invoice.command()

@@ -33,6 +33,15 @@ class State(StrEnum):
     void = auto()
 
 
+class AdjustmentState(StrEnum):
+    """What became of an adjustment; `lapsed`: a later measure, or its invoice made void, left nothing to adjust."""
+
+    open = auto()
+    accepted = auto()
+    dismissed = auto()
+    lapsed = auto()
+
+
 class Bucket(StrEnum):
     """A column of the aging list, by days past the due date."""
 

@@ -11,7 +11,7 @@ from sqlite_utils import Database
 
 from appliance.domain import invoice
 from appliance.domain.fare import Line
-from appliance.storage import identity, sync_log, times, uids
+from appliance.storage import adjustments, identity, sync_log, times, uids
 from appliance.storage.db import Row, Tx, insert, row, rows, value
 
 
@@ -108,7 +108,7 @@ def void(tx: Tx, id: int, reason: str, now: datetime) -> None:
     tx.conn.execute(
         "UPDATE invoices SET state = 'void', voided_at = ?, void_reason = ? WHERE id = ?", (times.text(now), reason, id)
     )
-    drop_adjustment(tx, id, now)
+    adjustments.lapse(tx, id, now)
     _log(tx, id, "void", now)
 
 
@@ -162,24 +162,6 @@ def mark_print_listed(tx: Tx, id: int, now: datetime) -> None:
         "UPDATE invoices SET print_listed_at = ? WHERE id = ? AND print_listed_at IS NULL", (times.text(now), id)
     )
     _log(tx, id, "print_listed", now)
-
-
-def raise_adjustment(tx: Tx, id: int, old_m: float, new_m: float, now: datetime) -> None:
-    """Keeps one open adjustment an invoice: a newer measurement replaces the figure of the older one."""
-    tx.conn.execute(
-        "INSERT INTO adjustments (uid, invoice_id, old_distance_m, new_distance_m, raised_at) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (invoice_id) WHERE state = 'open' DO UPDATE SET new_distance_m = excluded.new_distance_m",
-        (uids.new(), id, old_m, new_m, times.text(now)),
-    )
-
-
-def drop_adjustment(tx: Tx, id: int, now: datetime) -> None:
-    """Dismisses the open adjustment of an invoice, if there is one: there is nothing to adjust any more."""
-    tx.conn.execute(
-        "UPDATE adjustments SET state = 'dismissed', decided_by = 'system', decided_at = ?"
-        " WHERE invoice_id = ? AND state = 'open'",
-        (times.text(now), id),
-    )
 
 
 def _log(tx: Tx, id: int, kind: str, now: datetime) -> None:

@@ -170,11 +170,11 @@ CREATE TABLE invoice_counters (
   year INTEGER NOT NULL, series TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (year, series)
 ) STRICT, WITHOUT ROWID;
 
--- A late batch of fixes changed what an invoiced trip measures; a person accepts or dismisses it.
+-- A later measure gave an invoiced trip another price; a person accepts or dismisses it, or a still later one ends it.
 CREATE TABLE adjustments (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, invoice_id INTEGER NOT NULL REFERENCES invoices (id),
-  old_distance_m REAL NOT NULL, new_distance_m REAL NOT NULL, raised_at TEXT NOT NULL,
-  state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'accepted', 'dismissed')),
+  old_distance_m REAL NOT NULL, new_distance_m REAL NOT NULL, new_total_cents INTEGER NOT NULL, raised_at TEXT NOT NULL,
+  state TEXT NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'accepted', 'dismissed', 'lapsed')),
   decided_by TEXT, decided_at TEXT
 ) STRICT;
 CREATE UNIQUE INDEX adjustments_open ON adjustments (invoice_id) WHERE state = 'open';

@@ -9,7 +9,7 @@ import pytest
 from sqlite_utils import Database
 
 from appliance.errors import InputError, NotFound, Refused
-from appliance.storage import trips
+from appliance.storage import adjustments, trips
 from appliance.storage.db import rows, value, write_tx
 from tests.cast import NOON, hire, issue, new_trip, ride
 
@@ -48,6 +48,27 @@ def test_an_invoice_is_made_void_and_its_trip_billed_anew(box: Any, db: Database
     assert "invoice:1" in keys
     again = box("invoice", "void", number, "--reason", "wrong payer")
     assert (again.code, again.err) == (Refused.exit_code, f"depotbox: {number}: it is void already\n")
+
+
+def test_adjustments_are_listed_and_decided(box: Any, db: Database, number: str) -> None:
+    assert box("invoice", "adjustments").out == "no such adjustments\n"
+    with write_tx(db) as tx:
+        adjustments.open_for(tx, 1, 1000.0, 2000.0, 2000, NOON)
+    shown = box("invoice", "adjustments", "--state", "open").out
+    assert "GBP 18.00" in shown
+    assert "GBP 20.00" in shown
+    assert box("invoice", "dismiss-adjustment", "1").out == f"{number} stays as it is.\n"
+    with write_tx(db) as tx:
+        adjustments.open_for(tx, 1, 1000.0, 3000.0, 2200, NOON)
+    assert box("invoice", "accept-adjustment", "2").out == f"{number} is void. The trip is billed anew.\n"
+    found = box("invoice", "adjustments", "--json").items
+    assert [(one["id"], one["number"], one["state"], one["new_total_cents"]) for one in found] == [
+        (2, number, "accepted", 2200), (1, number, "dismissed", 2000),
+    ]  # fmt: skip
+    assert found[0]["decided_by"].startswith("cli:")
+    again = box("invoice", "accept-adjustment", "2")
+    assert (again.code, again.err) == (Refused.exit_code, "depotbox: adjustment 2: it is accepted already\n")
+    assert box("invoice", "dismiss-adjustment", "9").code == NotFound.exit_code
 
 
 def test_an_unknown_invoice_and_trip_are_one_line(box: Any, number: str) -> None:

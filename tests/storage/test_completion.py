@@ -216,7 +216,7 @@ class TestLateFixesOfAnInvoicedTrip:
         with write_tx(depot_db) as tx:
             trips.change(tx, trip, END, arrived_dropoff_at=times.text(NOON + 5 * MINUTE))
         close(trip)
-        assert [row["state"] for row in adjustments(depot_db)] == ["dismissed"]
+        assert [row["state"] for row in adjustments(depot_db)] == ["lapsed"]
 
     def test_a_tracker_that_was_taken_away_raises_none(
         self, close: Close, depot_db: Database, cast: Cast, trip: int
