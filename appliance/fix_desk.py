@@ -55,11 +55,11 @@ def overrule(
     """Keeps the outlier of a trip at that time in every trail, or with `undo` not any more; None where that is so
     already. The completed trips that it belongs to are measured again. Raises NotFound where there is no outlier."""
     found = trails.outliers(db, Store(settings.paths.gps_dir), settings, trip_id, now)
-    why = next((outlier.why for outlier in found if outlier.fix.at == at), None)
+    why = next((f"{each.value}, {each.bound}" for each in found if each.at == at), None)
     trip = trips.get(db, trip_id)
     if why is None or trip is None:
         hint = f"`depotbox fixes outliers --trip {trip_id}` lists them"
-        raise NotFound("the trip has no outlier of that time", subject=times.text(at), hint=hint)
+        raise NotFound("the trip has no outlier of that time", subject=at.isoformat(), hint=hint)
     vehicle = trip["vehicle_id"]
     with write_tx(db) as tx:
         new = overruled.remove(tx, vehicle, at) if undo else overruled.add(tx, vehicle, at, who, now)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import product
 
+from msgspec import Struct
 from sqlite_utils import Database
 
 from appliance.completion import limits, window
 from appliance.config import Settings
-from appliance.domain.fix import Fix, Rejection
+from appliance.domain.fix import Fix, Reason
 from appliance.domain.thinning import thinned
 from appliance.domain.trail import Stop, clean, stops, why_out
 from appliance.domain.trip import State
@@ -36,12 +37,17 @@ class Track:
     damaged_days: list[date]
 
 
-@dataclass(frozen=True, slots=True)
-class Outlier:
-    """A fix that the others contradict, why, and who keeps it in the trail all the same."""
+class Outlier(Struct, frozen=True, kw_only=True):
+    """A fix that the others contradict; `value` is the implied speed, `bound` what would have been believed.
+    `overruled_by` is who keeps it in the trail all the same."""
 
-    fix: Fix
-    why: Rejection
+    at: datetime
+    lat: float
+    lon: float
+    speed_kmh: float | None
+    reason: Reason
+    value: str
+    bound: str
     overruled_by: str | None
 
 
@@ -90,7 +96,20 @@ def outliers(db: Database, store: Store, settings: Settings, trip_id: int, now: 
     fixes, _damaged = _read(db, store, *ride)
     kept, found = clean(fixes, limits(settings))
     by = overruled.between(db, *ride)
-    return [Outlier(fix, why_out(fix, kept, limits(settings)), by.get(fix.at)) for fix in found]
+    return [
+        Outlier(
+            at=fix.at,
+            lat=fix.lat,
+            lon=fix.lon,
+            speed_kmh=fix.speed_kmh,
+            reason=why.reason,
+            value=why.value,
+            bound=why.limit,
+            overruled_by=by.get(fix.at),
+        )
+        for fix in found
+        for why in [why_out(fix, kept, limits(settings))]
+    ]
 
 
 def check_span(start: datetime, end: datetime) -> None:

@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 
 import click
+from msgspec import structs
 
 from appliance import clock, fix_desk, log, trails
 from appliance.cli.depot import opened, operator
@@ -93,19 +94,7 @@ def outliers(settings: Settings, trip_id: int, as_json: bool) -> None:
     person overruled that."""
     with opened(settings) as db:
         found = trails.outliers(db, Store(settings.paths.gps_dir), settings, trip_id, clock.now())
-    items = [
-        {
-            "at": text(one.fix.at),  # as `overrule` takes it
-            "lat": round(one.fix.lat, 6),
-            "lon": round(one.fix.lon, 6),
-            "speed_kmh": one.fix.speed_kmh,
-            "reason": one.why.reason,
-            "value": one.why.value,
-            "bound": one.why.limit,
-            "overruled_by": one.overruled_by,
-        }
-        for one in found
-    ]
+    items = [structs.asdict(one) | {"at": text(one.at)} for one in found]  # as `overrule` takes it
     print_list(items, as_json=as_json, empty="no outliers", right=("lat", "lon", "speed_kmh"))
 
 

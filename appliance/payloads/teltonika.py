@@ -21,7 +21,7 @@ from appliance.payloads.values import (
     said,
     speed,
     time,
-)
+)  # fmt: skip
 
 
 def fits(body: Body) -> bool:

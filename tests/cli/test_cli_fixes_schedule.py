@@ -133,7 +133,7 @@ def test_outliers_of_a_trip_are_listed_and_overruled_by_their_times(
     assert box(*overrule, "--undo").out == f"{found['at']} is left out.\n"
     wrong = box(*overrule[:-1], "2026-07-26T09:30:10Z")
     assert wrong.code == 66
-    assert "2026-07-26T09:30:10.000Z: the trip has no outlier of that time" in wrong.err
+    assert "2026-07-26T09:30:10+00:00: the trip has no outlier of that time" in wrong.err
     assert value(db, "SELECT count(*) FROM jobs WHERE name = 'trips.tasks.process_trip_completion'") == 1
 
 

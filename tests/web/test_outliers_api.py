@@ -47,7 +47,7 @@ def test_one_is_listed_and_kept_once_and_left_out_again(client: Client, url: str
 
 
 def test_what_is_no_outlier_is_a_problem_document(client: Client, url: str) -> None:
-    said = {"at": "2026-01-26T09:00:00Z"}
-    assert "no outlier of that time" in problem(client.post(f"{url}/outliers/overrule", json=said), 404)
+    for at in ("2026-01-26T09:00:00Z", "0001-01-01T00:00:00+14:00"):
+        assert "no outlier of that time" in problem(client.post(f"{url}/outliers/overrule", json={"at": at}), 404)
     problem(client.post(f"{url}/outliers/overrule", json={"at": "2026-01-26T09:00:00"}), 400)
     problem(client.get("/api/v1/trips/999/outliers"), 404)

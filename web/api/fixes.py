@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from appliance import fix_desk, trails
 from appliance.domain.fix import Reason
+from appliance.trails import Outlier
 from web.api.answers import Page, make
 from web.api.trips import Limit, Offset
 from web.parts import Given
@@ -34,20 +35,6 @@ class RejectedFix(Struct, frozen=True, kw_only=True):
     bound: str
     payload: str
     restored_at: datetime | None
-
-
-class Outlier(Struct, frozen=True, kw_only=True):
-    """A fix that the others of a trip contradict; `value` is the implied speed, `bound` what would have been believed.
-    `overruled_by` is who keeps it in the trail all the same."""
-
-    at: datetime
-    lat: float
-    lon: float
-    speed_kmh: float | None
-    reason: Reason
-    value: str
-    bound: str
-    overruled_by: str | None
 
 
 class Overruling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,20 +89,7 @@ def list_outliers(parts: Given, trip_id: FromPath[int], limit: Limit = 100, offs
     """They are in neither its trail nor its distance, unless a person overruled that."""
     with parts.db() as db:
         found = trails.outliers(db, parts.store, parts.settings, trip_id, parts.now())
-    items = [
-        Outlier(
-            at=one.fix.at,
-            lat=one.fix.lat,
-            lon=one.fix.lon,
-            speed_kmh=one.fix.speed_kmh,
-            reason=one.why.reason,
-            value=one.why.value,
-            bound=one.why.limit,
-            overruled_by=one.overruled_by,
-        )
-        for one in found[offset : offset + limit]
-    ]
-    return Page(items, len(found))
+    return Page(found[offset : offset + limit], len(found))
 
 
 @post(
