@@ -135,6 +135,15 @@ def own(paths: Paths) -> Authority:
     return Authority(key, certificate)
 
 
+def public(paths: Paths) -> str:
+    """The authority's certificate (PEM), which anybody may have. Raises ConfigError before `init` has made it."""
+    try:
+        return paths.ca_certificate.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "start the box once: depotbox run"
+        raise ConfigError("no certificate here", subject=str(paths.ca_certificate), hint=hint) from error
+
+
 def _make(paths: Paths) -> None:
     """The certificate is written last: while it is not there, nobody has seen the key."""
     key = _new_key()

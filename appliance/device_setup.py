@@ -24,10 +24,11 @@ class Credentials(Struct, frozen=True, omit_defaults=True):
     one and nothing of the other.
 
     `topic` takes the device's fixes, `status_topic` its `online` and, as a last will, `offline`. With `ca_file`, host
-    and port speak TLS, and the file is the certificate by which the device knows the box. A device logs in with its
-    password, or with `certificate` and `key` (PEM). With a password a program on the box itself may also log in without
-    TLS, at `local_host` and `local_port`. `warning` is there only when the broker could not be told: it then knows the
-    device from its next start on.
+    and port speak TLS, and the file is the certificate by which the device knows the box; `ca_url` is where it is
+    served, `ca_sha256` its fingerprint, `ca_certificate` its text (PEM). A device logs in with its password, or
+    with `certificate` and `key` (PEM). With a password a program on the box itself may also log in without TLS, at
+    `local_host` and `local_port`. `warning` is there only when the broker could not be told: it then knows the device
+    from its next start on.
     """
 
     host: str
@@ -37,6 +38,9 @@ class Credentials(Struct, frozen=True, omit_defaults=True):
     username: str
     password: str = ""
     ca_file: str = ""
+    ca_url: str = ""
+    ca_sha256: str = ""
+    ca_certificate: str = ""
     certificate: str = ""
     key: str = ""
     status_topic: str = ""
@@ -51,7 +55,7 @@ def lines(credentials: Credentials, model: Model | None = None) -> list[tuple[st
         return _owntracks(credentials)
     if model is Model.teltonika:
         return _teltonika(credentials)
-    names = ("host", "port", "topic", "status_topic", "client_id", "username", "password", "ca_file")
+    names = ("host", "port", "topic", "status_topic", "client_id", "username", "password", "ca_url", "ca_sha256")
     named = {name: str(getattr(credentials, name)) for name in names}
     return [(name.replace("_", " "), value) for name, value in named.items() if value]
 
@@ -104,7 +108,7 @@ def _owntracks(credentials: Credentials) -> list[tuple[str, str]]:
         ("Mode", "MQTT"),
         ("Host", credentials.host),
         ("Port", str(credentials.port)),
-        ("TLS", "on; first install the CA file in the phone's settings" if credentials.ca_file else "off"),
+        ("TLS", f"on; first install the CA, {_ca(credentials)}" if credentials.ca_file else "off"),
         ("User ID", credentials.username),
         ("Password", credentials.password),
         ("Device ID", "phone"),
@@ -132,5 +136,9 @@ def _teltonika(credentials: Credentials) -> list[tuple[str, str]]:
     else:
         found.append(("Security > Client Certificate, Private Key", "the two files of this device"))
     if credentials.ca_file:
-        found.append(("Security > Root Certificate", credentials.ca_file))
+        found.append(("Security > Root Certificate", _ca(credentials)))
     return found
+
+
+def _ca(credentials: Credentials) -> str:
+    return f"{credentials.ca_url} (SHA-256 {credentials.ca_sha256})"

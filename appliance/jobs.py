@@ -33,12 +33,13 @@ TASKS: dict[str, Queue] = {
     "users.tasks.send_welcome_email": "low_priority",
     "users.tasks.send_trip_assignment_notification": "normal",
     "users.tasks.send_daily_digest": "low_priority",
+    "upkeep.refresh_broker": "low_priority",
 }
 """Wire name of every task and its queue. The Celery routes and the senders read this one table."""
 
 EPHEMERAL = frozenset({"trips.tasks.broadcast_gps_update", "trips.tasks.broadcast_trip_status"})
 """Tasks that never have a row: the next one says more."""
-_OWN = ("trips.", "billing.", "users.", "sync.")
+_OWN = ("trips.", "billing.", "users.", "sync.", "upkeep.")
 """What the names of the box's own tasks begin with; those of a depot's own tasks do not."""
 
 

@@ -25,7 +25,7 @@ from appliance.events import Publisher
 from appliance.paths import VENDOR_DIR, WEB_DIR
 from appliance.sender import Sender
 from appliance.storage.gps import Store
-from web import login, metrics, passwords
+from web import authority, login, metrics, passwords
 from web.api import adjustments, fixes, invoices, jobs, live, schedules, system, trips, vehicles
 from web.assets import Assets
 from web.gate import Gate
@@ -77,6 +77,7 @@ def create_app(
         route_handlers=[
             api,
             system.healthz,
+            *authority.HANDLERS,
             *metrics.HANDLERS,
             assets.handler(),
             *login.handlers(login.Door()),

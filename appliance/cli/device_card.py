@@ -46,9 +46,7 @@ def show(made: Credentials, *, into: Path, model: Model | None, qr_file: Path | 
     if as_json:
         click.echo(json.dumps(_as_json(made, files, model)))
         return
-    if model is None:
-        settings = [line for line in settings if line[0] != "ca file"]
-    settings += [(key.replace("_", " "), path) for key, path in files.items()]
+    settings += [(key.replace("_", " "), path) for key, path in files.items() if key != "ca_file"]
     width = max(len(name) for name, _ in settings)
     for name, value in settings:
         click.echo(f"{name:<{width}} {value}")
@@ -72,6 +70,7 @@ def _as_json(made: Credentials, files: dict[str, str], model: Model | None) -> d
     said["status_topic"] = made.status_topic
     if made.ca_file:
         said["tls"] = {"host": made.host, "port": made.port}
+        said |= {name: getattr(made, name) for name in ("ca_url", "ca_sha256", "ca_certificate")}
     said |= files
     if model is Model.owntracks:
         said["link"] = device_setup.owntracks_link(made)

@@ -127,7 +127,7 @@ def source(settings: Settings, username: str) -> None:
 def ca(settings: Settings, as_json: bool) -> None:
     """Print the certificate by which devices know the box, and its fingerprint on standard error."""
     fingerprint = authority.own(settings.paths).fingerprint
-    text = settings.paths.ca_certificate.read_text()
+    text = authority.public(settings.paths)
     if as_json:
         found = {"certificate": text, "sha256": fingerprint, "file": str(settings.paths.ca_certificate)}
         click.echo(json.dumps(found))

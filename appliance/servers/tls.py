@@ -10,6 +10,7 @@ from appliance import atomicfile, ca, log
 from appliance.config import Mqtt, Settings
 
 CERTIFICATE, KEY = "server.crt", "server.key"
+CA_PATH = "/ca.crt"
 
 _log = log.get(__name__)
 
@@ -17,6 +18,12 @@ _log = log.get(__name__)
 def host(mqtt: Mqtt) -> str:
     """The name or address that devices are set up with."""
     return mqtt.public_host or mqtt.tls_host or socket.gethostname()
+
+
+def ca_url(settings: Settings) -> str:
+    """Where the pages serve the certificate by which a device knows the box."""
+    name = host(settings.mqtt)
+    return f"http://{f'[{name}]' if ':' in name else name}:{settings.web.port}{CA_PATH}"
 
 
 def names(mqtt: Mqtt) -> list[str]:

@@ -13,6 +13,7 @@ from appliance.storage.db import Row, Tx, row, rows
 _DEFAULTS = (
     ("cleanup-old-gps-data", "trips.tasks.cleanup_old_gps_data", 3600.0, None),
     ("check-gps-days", "trips.tasks.check_gps_days", None, "30 3 * * *"),
+    ("refresh-broker", "upkeep.refresh_broker", None, "15 4 * * *"),
     ("check-trip-timeouts", "trips.tasks.check_trip_timeouts", 300.0, None),
     ("bill-unblocked-trips", "billing.tasks.bill_unblocked_trips", 900.0, None),
     ("process-overdue-invoices", "billing.tasks.process_overdue_invoices", None, "0 2 * * *"),

@@ -87,6 +87,13 @@ def test_the_brokers_certificate_has_all_names_and_the_public_one_first(settings
     assert tls.host(config.Mqtt(tls_host="10.0.0.7")) == "10.0.0.7"
 
 
+@pytest.mark.parametrize(("host", "url"), [
+    ("box.example", "http://box.example:8080/ca.crt"), ("2001:db8::7", "http://[2001:db8::7]:8080/ca.crt"),
+])  # fmt: skip
+def test_the_address_of_the_authoritys_certificate_is_the_boxs_own(host: str, url: str) -> None:
+    assert tls.ca_url(config.load(environ={"DEPOTBOX_MQTT__PUBLIC_HOST": host})) == url
+
+
 def test_a_host_name_that_cannot_stand_in_a_certificate_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "büro_1")
     assert tls.names(config.Mqtt()) == ["localhost", "127.0.0.1", "::1"]

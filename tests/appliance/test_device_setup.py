@@ -10,13 +10,17 @@ import pytest
 from appliance import device_setup
 from appliance.device_setup import Credentials, Model
 
+CA = {
+    "ca_file": "/data/secrets/ca.crt", "ca_url": "http://box.example:8080/ca.crt", "ca_sha256": "AB:CD:EF",
+    "ca_certificate": "-----BEGIN",
+}  # fmt: skip
 TLS = Credentials(
     host="box.example", port=8883, topic="depot/v1/vehicles/VAN-20/gps", client_id="VAN-20-1", username="VAN-20-1",
-    password="a secret", ca_file="/data/secrets/ca.crt",
+    password="a secret", **CA,
 )  # fmt: skip
 CERTIFICATE = Credentials(
     host="box.example", port=8884, topic="depot/v1/vehicles/VAN-20/gps", client_id="VAN-20-1", username="VAN-20-1",
-    ca_file="/data/secrets/ca.crt", certificate="-----BEGIN", key="-----BEGIN",
+    certificate="-----BEGIN", key="-----BEGIN", **CA,
 )  # fmt: skip
 
 
@@ -50,6 +54,14 @@ def test_teltonikas_settings_name_every_value() -> None:
     names = [name for name, _ in device_setup.lines(CERTIFICATE, Model.teltonika)]
     assert "Security > Client Certificate, Private Key" in names
     assert not any("Password" in name for name in names)
+
+
+def test_each_card_says_where_the_authority_is_had_and_by_what_it_is_known() -> None:
+    for model in (None, *Model):
+        card = str(device_setup.lines(TLS, model))
+        assert CA["ca_url"] in card
+        assert CA["ca_sha256"] in card
+        assert CA["ca_file"] not in card
 
 
 def test_a_key_never_stands_on_the_card() -> None:

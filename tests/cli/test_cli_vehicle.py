@@ -14,7 +14,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from sqlite_utils import Database
 
-from appliance import config
+from appliance import ca, config
 from appliance.config import Settings
 from appliance.errors import InputError, NotFound, Refused, Unavailable
 from appliance.servers import access
@@ -179,11 +179,14 @@ def test_what_is_printed_lets_both_kinds_of_device_in(
 ) -> None:
     role("mosquitto")
     tracker = box("vehicle", "add", "V1", "--json").json
-    assert list(tracker) == [*KEYS, "tls", "ca_file"]
+    authority = ["tls", "ca_url", "ca_sha256", "ca_certificate", "ca_file"]
+    assert list(tracker) == [*KEYS, *authority]
+    assert tracker["ca_certificate"] == Path(tracker["ca_file"]).read_text()
+    assert tracker["ca_url"] == f"http://localhost:{over_tls.web.port}/ca.crt"
     assert tracker["tls"] == {"host": "localhost", "port": over_tls.mqtt.tls_port}
     assert (tracker["host"], tracker["port"]) == (over_tls.mqtt.host, over_tls.mqtt.port)
     tablet = box("vehicle", "add", "V1", "--another-device", "--certificate", "--into", str(tmp_path), "--json").json
-    assert list(tablet) == [*KEYS[:-2], "status_topic", "tls", "ca_file", "certificate_file", "key_file"]
+    assert list(tablet) == [*KEYS[:-2], "status_topic", *authority, "certificate_file", "key_file"]
     assert tablet["port"] == over_tls.mqtt.certificate_port
     assert Path(tablet["key_file"]).stat().st_mode & 0o777 == 0o600
     here = {key: tracker[key] for key in KEYS}  # as a program on the box may, without TLS
@@ -213,7 +216,9 @@ def test_a_person_gets_a_qr_code_and_a_file_of_it_for_the_owner_only(
     said = box("vehicle", "add", "V1", "--for", "owntracks", "--qr", str(image))
     assert "▄" in said.out
     assert "owntracks:///config?inline=" in said.out
-    assert str(over_tls.paths.ca_certificate) in said.out
+    assert "/ca.crt" in said.out
+    assert ca.own(over_tls.paths).fingerprint in said.out
+    assert str(over_tls.paths.data_dir) not in said.out
     assert image.stat().st_mode & 0o777 == 0o600
     assert b"<svg" in image.read_bytes()
 
