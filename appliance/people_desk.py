@@ -5,11 +5,10 @@ There is always an active administrator once there was one: the last cannot be d
 
 from __future__ import annotations
 
-import re
 import secrets
 from datetime import datetime, timedelta
 
-from appliance import jobs, passwords
+from appliance import jobs, passwords, typed
 from appliance.domain.access import Role
 from appliance.errors import InputError, NotFound, Refused
 from appliance.jobs import Ask
@@ -19,16 +18,12 @@ from appliance.storage.db import Row, Tx
 LINK_VALID = timedelta(days=1)
 """Of a link that somebody hands over by hand."""
 
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
-
 
 def add_user(tx: Tx, email: str, name: str, role: str, *, who: str, now: datetime) -> Ask:
     """Adds a user and asks for the welcome mail. Raises InputError, naming what is wrong."""
-    email, name = email.strip(), " ".join(name.split())
-    if not _EMAIL.fullmatch(email):
-        raise InputError("expected an address like ann@example.org", subject=f"email {email!r}")
-    if not 1 <= len(name) <= 100:
-        raise InputError("expected 1 to 100 characters", subject="name")
+    email, name = typed.email(email, "email"), typed.name(name, "name")
+    if not email:
+        raise InputError("expected an address like ann@example.org", subject="email")
     id = users.add(tx, email, name, role, now)
     return _welcome(tx, id, "user.added", who, now, role)
 

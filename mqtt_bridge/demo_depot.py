@@ -13,7 +13,7 @@ from appliance.dispatch import Created
 from appliance.domain.fare import Rate
 from appliance.domain.trip import Event, LevelOfService
 from appliance.servers import access, accounts
-from appliance.storage import devices, identity, payers, people, vehicles
+from appliance.storage import devices, identity, payers, people, users, vehicles
 from appliance.storage.db import Tx, write_tx
 from mqtt_bridge.drive import Point
 
@@ -50,6 +50,10 @@ PATIENTS = (
 )  # fmt: skip
 
 PAYERS = ("Mersey Transport Desk", "Tuebrook Renal Unit Accounts")
+USERS = (
+    ("dispatcher@example.invalid", "Imogen Clarke", "dispatcher"),
+    ("biller@example.invalid", "Rafael Whitby", "biller"),
+)
 _MADE = "demonstration"
 
 
@@ -75,6 +79,8 @@ def new_trip(
 
 
 def _people(tx: Tx, settings: Settings, now: datetime) -> None:
+    for email, name, role in USERS:
+        users.add(tx, email, name, role, now)
     for code, driver, levels in VANS:
         id = vehicles.add(tx, code, now, name=f"Van {code[-2:]}", levels=levels.split())
         # The demonstration's fleet speaks through the box's own account; nobody ever learns this password.

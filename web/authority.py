@@ -15,7 +15,7 @@ from web.parts import Given
     CA_PATH,
     sync_to_thread=True,
     media_type="application/x-x509-ca-cert",  # what phones offer to install
-    summary="The certificate by which devices know the box (PEM)",
+    include_in_schema=False,
 )
 def ca_certificate(parts: Given) -> Response[str]:
     return Response(ca.public(parts.settings.paths), media_type="application/x-x509-ca-cert")

@@ -42,7 +42,7 @@ def add(settings: Settings, vehicle: str, driver: str, start: datetime | None, e
         if van is None or van["disabled_at"]:
             raise NotFound("no such vehicle", subject=vehicle, hint="`depotbox vehicle list` shows them")
         if person is None or person["disabled_at"]:
-            raise NotFound("no such driver", subject=driver)
+            raise NotFound("no such driver", subject=driver, hint="`depotbox driver list` shows them")
         id = shifts.add(tx, van["id"], person["id"], starts_at, ends_at, operator(), now)
         audit.record(tx, operator(), "shift.added", "vehicle", van["uid"], now, driver)
     click.echo(id)

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlite_utils import Database
 
 from appliance.storage import sync_log, times, uids
-from appliance.storage.db import Row, Tx, insert, row, value
+from appliance.storage.db import Row, Tx, insert, row, rows, update, value
 
 
-def add_driver(tx: Tx, code: str, name: str, now: datetime, *, phone: str = "", email: str = "") -> int:
+def add_driver(tx: Tx, code: str, name: str, now: datetime, **columns: Any) -> int:
     uid = uids.new()
     sync_log.append(tx, "reference", "driver", uid, {"code": code}, now)
-    return insert(tx, "drivers", uid=uid, code=code, name=name, phone=phone, email=email, created_at=times.text(now))
+    return insert(tx, "drivers", uid=uid, code=code, name=name, created_at=times.text(now), **columns)
+
+
+def change_driver(tx: Tx, id: int, now: datetime, **columns: Any) -> None:
+    """Sets columns. The centre learns only whether the driver is in service."""
+    update(tx, "drivers", id, **columns)
+    if "disabled_at" in columns:
+        found = row(tx, "SELECT uid, code, disabled_at FROM drivers WHERE id = ?", id)
+        assert found is not None
+        sync_log.append(tx, "reference", "driver", found.pop("uid"), found, now)
+
+
+def drivers(db: Database) -> list[Row]:
+    """All drivers by code, those out of service too, with the e-mail address of their user as `user`."""
+    return rows(
+        db,
+        "SELECT drivers.*, users.email AS user FROM drivers LEFT JOIN users ON users.id = user_id ORDER BY code",
+    )
 
 
 def driver_by_code(db: Database, code: str) -> Row | None:

@@ -71,8 +71,9 @@ CREATE INDEX rates_payer ON rates (payer_id, level, valid_from);
 
 CREATE TABLE vehicles (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, code TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
-  plate TEXT NOT NULL DEFAULT '', levels TEXT NOT NULL DEFAULT 'ambulatory', disabled_at TEXT,
-  created_at TEXT NOT NULL
+  plate TEXT NOT NULL DEFAULT '', levels TEXT NOT NULL DEFAULT 'ambulatory',
+  documents_expire_on TEXT,              -- the last day on which insurance and inspection are both valid
+  disabled_at TEXT, created_at TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE devices (
@@ -99,6 +100,8 @@ CREATE TABLE overruled (
 CREATE TABLE drivers (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, code TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
   phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '', user_id INTEGER REFERENCES users (id),
+  licence_no TEXT NOT NULL DEFAULT '',
+  licence_expires_on TEXT, documents_expire_on TEXT, -- the last days on which they are valid
   disabled_at TEXT, created_at TEXT NOT NULL
 ) STRICT;
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from sqlite_utils import Database
 
@@ -38,6 +39,14 @@ def end(tx: Tx, id: int, at: datetime) -> bool:
         ).rowcount
         == 1
     )
+
+
+def end_all(tx: Tx, column: Literal["vehicle_id", "driver_id"], id: int, at: datetime) -> int:
+    """Ends all shifts of a vehicle or driver that have not ended, like `end`; returns how many."""
+    return tx.conn.execute(
+        f"UPDATE shifts SET starts_at = min(starts_at, ?1), ends_at = ?1 WHERE {column} = ?2 AND ends_at > ?1",
+        (times.text(at), id),
+    ).rowcount
 
 
 def listed(db: Database, ends_after: datetime | None) -> list[Row]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlite_utils import Database
 
+from appliance.domain.trip import FINISHED
 from appliance.storage import sync_log, times, uids
 from appliance.storage.db import Row, Tx, insert, row, rows
 
@@ -21,6 +22,7 @@ STAMP_COLUMNS = (
     "no_show_at",
 )
 MEASURED_COLUMNS = ("distance_m", "duration_s", "stops", "fixes", "completeness", "trail_closed_at")
+_FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
 _SYNCED = ("uid", "ref", "state", "level", "pickup_at", "appointment_at", *STAMP_COLUMNS, "distance_m", "duration_s")
 
 
@@ -97,6 +99,15 @@ def open_of_vehicles(db: Database) -> list[Row]:
         "SELECT code, trips.id, trips.state, level, pickup_at, appointment_at FROM trips"
         " JOIN vehicles ON vehicles.id = vehicle_id WHERE trips.state IN ('assigned', 'in_progress')"
         " ORDER BY code, pickup_at, trips.id",
+    )
+
+
+def open_of(db: Database, column: Literal["vehicle_id", "driver_id", "patient_id"], id: int) -> list[Row]:
+    """id and state of the trips of a vehicle, driver or patient that have not ended, in the order of their pickup."""
+    return rows(
+        db,
+        f"SELECT id, state FROM trips WHERE {column} = ? AND state NOT IN ({_FINISHED}) ORDER BY pickup_at, id",
+        id,
     )
 
 

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
+from sqlite_utils import Database
 
 from appliance.events import Publisher
+from appliance.storage.db import open_depot
 from tests.web import world
 from tests.web.serving import Redis, running_redis
 from web.app import create_app
@@ -78,6 +80,12 @@ def sign_out(client: Client) -> None:
     """From here on the client is nobody."""
     client.cookies.clear()
     client.headers.pop("X-CSRF-Token", None)
+@pytest.fixture
+def depot_db(depot: world.World) -> Iterator[Database]:
+    """The depot's database, to look into it."""
+    db = open_depot(depot.settings.paths.depot_db)
+    yield db
+    db.conn.close()
 
 
 def problem(answer: Any, status: int) -> str:

@@ -1,4 +1,4 @@
-"""`/api/v1/vehicles` and `/api/v1/drivers`."""
+"""`/api/v1/vehicles`: where they are and were, and `/api/v1/alerts`: outages of vehicles at work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from appliance.storage import alerts as alert_rows
 from appliance.storage import board, devices
 from appliance.storage.db import Row
 from web.api import trail
-from web.api.answers import Alert, Driver, Page, RunningTrip, Vehicle, levels, make
+from web.api.answers import Alert, Page, RunningTrip, Vehicle, levels, make
 from web.api.trips import Limit, Offset
 from web.parts import Given, Parts
 
@@ -98,11 +98,4 @@ def _alert(row: Row, parts: Parts) -> Alert:
     return make(Alert, row, text=alerts.told(row, parts.settings, parts.now()))
 
 
-@get("/drivers", sync_to_thread=True, summary="Drivers in service and what they drive now")
-def list_drivers(parts: Given) -> Page[Driver]:
-    with parts.db() as db:
-        found = board.drivers(db)
-    return Page([make(Driver, row) for row in found], len(found))
-
-
-HANDLERS = [list_vehicles, vehicle_trail, list_alerts, list_drivers]
+HANDLERS = [list_vehicles, vehicle_trail, list_alerts]

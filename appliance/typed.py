@@ -1,0 +1,65 @@
+"""What people type about people and things, made tidy. What is wrong raises InputError, which names the field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from msgspec import UNSET, Struct
+
+from appliance.errors import InputError
+
+CODE = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+
+Check = Callable[[Any, str], Any]
+
+
+def columns(details: Struct, checks: Mapping[str, Check]) -> dict[str, Any]:
+    """The columns that `details` sets, each through its check; what is UNSET stays as it is."""
+    return {
+        name: check(given, name) for name, check in checks.items() if (given := getattr(details, name)) is not UNSET
+    }
+
+
+def name(given: str, field: str) -> str:
+    """One line that is not empty."""
+    return _within(" ".join(given.split()), field, 1, 100)
+
+
+def line(given: str, field: str) -> str:
+    """One line, which may be empty."""
+    return _within(" ".join(given.split()), field, 0, 100)
+
+
+def lines(given: str, field: str) -> str:
+    """An address: some lines, which may be empty."""
+    found = (" ".join(each.split()) for each in given.splitlines())
+    return _within("\n".join(each for each in found if each), field, 0, 500)
+
+
+def email(given: str, field: str) -> str:
+    """An address, or empty."""
+    found = given.strip()
+    if found and not _EMAIL.fullmatch(found):
+        raise InputError("expected an address like ann@example.org", subject=f"{field} {found[:80]!r}")
+    return found
+
+
+def code(given: str, field: str) -> str:
+    if not CODE.fullmatch(given):
+        raise InputError("expected 1 to 32 letters, digits, - or _", subject=f"{field} {given[:80]!r}")
+    return given
+
+
+def day(given: date | None, field: str) -> str | None:
+    """As it is stored."""
+    return given.isoformat() if given else None
+
+
+def _within(found: str, field: str, least: int, most: int) -> str:
+    if not least <= len(found) <= most or not all(char.isprintable() or char == "\n" for char in found):
+        raise InputError(f"expected {least} to {most} characters that can be printed", subject=field)
+    return found
