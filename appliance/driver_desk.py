@@ -65,7 +65,7 @@ def disable(tx: Tx, code: str, *, who: str, now: datetime) -> int:
     if found["disabled_at"]:
         raise Refused("it is disabled already", subject=code)
     if theirs := trips.open_of(tx, "driver_id", found["id"]):
-        raise Refused(still_has(theirs), subject=code, hint="assign the trips to another driver")
+        raise Refused(trips.told(theirs), subject=code, hint="assign the trips to another driver")
     ended = shifts.end_all(tx, "driver_id", found["id"], now)
     people.change_driver(tx, found["id"], now, disabled_at=times.text(now))
     _audited(tx, code, "driver.disabled", who, now)
@@ -86,13 +86,6 @@ def get(tx: Tx, code: str) -> Row:
     if found is None:
         raise NotFound("no such driver", subject=code, hint="`depotbox driver list` shows them")
     return found
-
-
-def still_has(open_trips: list[Row]) -> str:
-    """`trip 12 is under way, trip 14 is assigned`."""
-    words = {"in_progress": "under way"}
-    said = [f"trip {trip['id']} is {words.get(trip['state'], trip['state'])}" for trip in open_trips[:5]]
-    return ", ".join(said) + (f" and {len(open_trips) - 5} more" if len(open_trips) > 5 else "")
 
 
 def _columns(tx: Tx, details: DriverDetails) -> dict[str, Any]:

@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "role": ("appliance.cli.role:role", "Run one role of the box in this process."),
     "status": ("appliance.cli.status:status", "Show what runs, since when, and its memory."),
     "config": ("appliance.cli.config:config", "Show or check the configuration."),
-    "vehicle": ("appliance.cli.vehicle:vehicle", "Add, list and revoke vehicles and their devices."),
+    "vehicle": ("appliance.cli.vehicle:vehicle", "Add, list and change vehicles and their devices."),
     "driver": ("appliance.cli.driver:driver", "Add, list and change drivers."),
     "shift": ("appliance.cli.shift:shift", "Add, list and end the drivers' shifts."),
     "trip": ("appliance.cli.trip:trip", "Import trips."),

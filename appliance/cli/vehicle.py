@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import click
+from msgspec import UNSET
 
 from appliance import ca as authority
 from appliance import clock, fleet, log
 from appliance.cli import device_card
 from appliance.cli.depot import opened, operator
+from appliance.cli.details import DAY, given
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.tables import print_list
 from appliance.config import Settings
 from appliance.device_setup import Model
 from appliance.domain.trip import LevelOfService
-from appliance.errors import Unavailable
+from appliance.errors import InputError, Unavailable
+from appliance.events import Publisher
+from appliance.fleet import VehicleDetails
 from appliance.storage import devices, vehicles
-from appliance.storage.db import Row
+from appliance.storage.db import Row, write_tx
 
 
 @click.group()
 def vehicle() -> None:
-    """Add, list and revoke vehicles and their devices."""
+    """Add, list and change vehicles and their devices."""
     log.configure("cli", "error")  # onto standard error, away from what is printed for programs
 
 
@@ -100,7 +106,7 @@ def list_(settings: Settings, as_json: bool) -> None:
         for device in devices.listed(db):
             of_vehicle.setdefault(device["vehicle_id"], []).append(device)
         found = [
-            {key: one[key] for key in ("code", "name", "plate")}
+            {key: one[key] for key in ("code", "name", "plate", "documents_expire_on", "disabled_at")}
             | {"levels": one["levels"].split(), "devices": list(map(_device, of_vehicle.get(one["id"], [])))}
             for one in vehicles.every(db)
         ]
@@ -109,6 +115,46 @@ def list_(settings: Settings, as_json: bool) -> None:
             item["levels"] = ", ".join(item["levels"])
             item["devices"] = ", ".join(map(_marked, item["devices"]))
     print_list(found, as_json=as_json, empty="no vehicles; add one: depotbox vehicle add CODE")
+
+
+@vehicle.command("set")
+@click.argument("code")
+@click.option("--name", help="What people call it.")
+@click.option("--plate", help="Number plate.")
+@click.option("--levels", help="The levels of service that it is fitted for, like ambulatory,wheelchair.")
+@click.option("--documents-expire", "documents_expire_on", type=DAY, help="Last day of insurance and inspection.")
+@with_settings
+def set_(settings: Settings, code: str, levels: str | None, **options: Any) -> None:
+    """Change the vehicle CODE; what is not given stays as it is."""
+    fitted = [_level(word) for word in re.findall(r"[^\s,]+", levels)] if levels is not None else UNSET
+    details = VehicleDetails(levels=fitted, **given(options, "documents_expire_on"))
+    with opened(settings) as db, write_tx(db) as tx:
+        event = fleet.change_vehicle(tx, code, details, now=clock.now(), who=operator())
+    Publisher(settings.paths.redis_socket).publish(event)
+    click.echo(f"{code} is changed.")
+
+
+@vehicle.command()
+@click.argument("code")
+@with_settings
+def disable(settings: Settings, code: str) -> None:
+    """Take the vehicle CODE out of service: its devices are shut out at once, and nothing can be assigned to it.
+    Refused while it has trips."""
+    with opened(settings) as db:
+        event = fleet.disable_vehicle(db, settings, code, now=clock.now(), who=operator())
+    Publisher(settings.paths.redis_socket).publish(event)
+    click.echo(f"{code} is disabled.")
+
+
+@vehicle.command()
+@click.argument("code")
+@with_settings
+def enable(settings: Settings, code: str) -> None:
+    """Take the vehicle CODE into service again, with its devices."""
+    with opened(settings) as db:
+        event = fleet.enable_vehicle(db, settings, code, now=clock.now(), who=operator())
+    Publisher(settings.paths.redis_socket).publish(event)
+    click.echo(f"{code} is enabled.")
 
 
 @vehicle.command()
@@ -153,6 +199,12 @@ def revoke(settings: Settings, username: str) -> None:
             else (f"{code} has no device any more: depotbox vehicle add {code} --another-device")
         )
         click.echo(after)
+
+
+def _level(word: str) -> LevelOfService:
+    if word not in list(LevelOfService):
+        raise InputError(f"expected some of {', '.join(LevelOfService)}", subject=f"--levels {word!r}")
+    return LevelOfService(word)
 
 
 def _device(device: Row) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ STAMP_COLUMNS = (
 )
 MEASURED_COLUMNS = ("distance_m", "duration_s", "stops", "fixes", "completeness", "trail_closed_at")
 _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
+_SAID = {"in_progress": "under way", "will_call": "waiting for a call"}
 _SYNCED = ("uid", "ref", "state", "level", "pickup_at", "appointment_at", *STAMP_COLUMNS, "distance_m", "duration_s")
 
 
@@ -103,12 +105,18 @@ def open_of_vehicles(db: Database) -> list[Row]:
 
 
 def open_of(db: Database, column: Literal["vehicle_id", "driver_id", "patient_id"], id: int) -> list[Row]:
-    """id and state of the trips of a vehicle, driver or patient that have not ended, in the order of their pickup."""
+    """id, state and level of the trips of one of them that have not ended, in the order of their pickup."""
     return rows(
         db,
-        f"SELECT id, state FROM trips WHERE {column} = ? AND state NOT IN ({_FINISHED}) ORDER BY pickup_at, id",
+        f"SELECT id, state, level FROM trips WHERE {column} = ? AND state NOT IN ({_FINISHED}) ORDER BY pickup_at, id",
         id,
     )
+
+
+def told(open_trips: Sequence[Row]) -> str:
+    """Why something cannot be done yet: `trip 12 is under way, trip 14 is assigned`."""
+    said = [f"trip {trip['id']} is {_SAID.get(trip['state'], trip['state'])}" for trip in open_trips[:5]]
+    return ", ".join(said) + (f", and {len(open_trips) - 5} more" if len(open_trips) > 5 else "")
 
 
 def touched_by(db: Database, vehicle_id: int, start: datetime, end: datetime) -> list[int]:

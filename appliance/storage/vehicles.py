@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 
 from sqlite_utils import Database
 
 from appliance.errors import InputError
 from appliance.storage import sync_log, times, uids
-from appliance.storage.db import Row, Tx, insert, row, rows, value
+from appliance.storage.db import Row, Tx, insert, row, rows, update, value
 
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,32}")  # it is a level of an MQTT topic
 
@@ -24,10 +25,23 @@ def add(
     if by_code(tx, code):
         raise InputError("there is already a vehicle with this code", subject=code)
     uid = uids.new()
-    columns = {"code": code, "name": name or code, "plate": plate, "levels": " ".join(levels)}
+    columns = {"code": code, "name": name or code, "plate": plate, "levels": levels_text(levels)}
     id = insert(tx, "vehicles", uid=uid, created_at=times.text(now), **columns)
     sync_log.append(tx, "reference", "vehicle", uid, columns, now)
     return id
+
+
+def change(tx: Tx, id: int, now: datetime, **columns: Any) -> None:
+    """Sets columns, and logs the vehicle for the central office."""
+    update(tx, "vehicles", id, **columns)
+    found = row(tx, "SELECT uid, code, name, plate, levels, disabled_at FROM vehicles WHERE id = ?", id)
+    assert found is not None
+    sync_log.append(tx, "reference", "vehicle", found.pop("uid"), found, now)
+
+
+def levels_text(levels: Iterable[str]) -> str:
+    """The levels of service as they are stored, each once."""
+    return " ".join(dict.fromkeys(levels))
 
 
 def by_code(db: Database, code: str) -> Row | None:

@@ -14,10 +14,12 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from sqlite_utils import Database
 
-from appliance import ca, config
+from appliance import ca, clock, config, dispatch
 from appliance.config import Settings
 from appliance.errors import InputError, NotFound, Refused, Unavailable
 from appliance.servers import access
+from appliance.storage import devices
+from appliance.storage.db import value, write_tx
 
 KEYS = ["host", "port", "topic", "client_id", "username", "password", "status_topic"]
 
@@ -70,6 +72,8 @@ def test_a_vehicle_gets_a_device_and_its_credentials_are_printed(box: Any, setti
         "code": "V1",
         "name": "Van 1",
         "plate": "DX71 ABC",
+        "documents_expire_on": None,
+        "disabled_at": None,
         "levels": ["wheelchair"],
         "devices": [{"username": "V1-1", "position_source": True, "revoked_at": None}],
     }
@@ -100,6 +104,49 @@ def test_a_running_broker_lets_a_new_device_in_and_a_revoked_one_out(
     wait_for(lambda: device.connected is False)
     again = connect(credentials)
     wait_for(lambda: again.connected is False)
+
+
+def test_a_disabled_vehicles_devices_are_out_until_it_is_enabled(
+    box: Any, db: Database, role: Callable[[str], None], connect: Callable[[dict[str, Any]], Device], wait_for: Any
+) -> None:
+    role("mosquitto")
+    credentials = box("vehicle", "add", "V1", "--json").json
+    device = connect(credentials)
+    wait_for(lambda: device.connected)
+    assert box("vehicle", "disable", "V1").code == 0
+    wait_for(lambda: device.connected is False, 5)
+    again = connect(credentials)
+    wait_for(lambda: again.connected is False)
+    assert devices.directory(db) == []
+    assert "it is disabled" in box("vehicle", "add", "V1", "--another-device").err
+    assert box("vehicle", "disable", "V1").code == Refused.exit_code
+    assert box("vehicle", "enable", "V1").code == 0
+    assert box("vehicle", "enable", "V1").code == Refused.exit_code
+    back = connect(credentials)
+    wait_for(lambda: back.connected)
+
+
+def test_a_vehicle_is_changed_and_keeps_what_its_trips_need(box: Any, db: Database) -> None:
+    box("vehicle", "add", "V1", "--level", "wheelchair")
+    now = clock.now()
+    with write_tx(db) as tx:
+        new = dispatch.NewTrip(pickup_at=now, pickup_address="a", dropoff_address="b", level="wheelchair", vehicle="V1")
+        trip = dispatch.create_trip(tx, new, now=now, who="test").id
+    said = box("vehicle", "set", "V1", "--levels", "ambulatory,stretcher")
+    assert (said.code, f"trip {trip} needs wheelchair" in said.err) == (Refused.exit_code, True)
+    assert f"trip {trip} is assigned" in box("vehicle", "disable", "V1").err
+    assert "'flying'" in box("vehicle", "set", "V1", "--levels", "flying").err
+    assert box("vehicle", "set", "V1", "--levels", "").code == InputError.exit_code
+    done = box("vehicle", "set", "V1", "--name", "Van One", "--plate", "AB12 CDE", "--levels", "wheelchair ambulatory",
+               "--documents-expire", "2027-03-31")  # fmt: skip
+    assert done.code == 0
+    (listed,) = box("vehicle", "list", "--json").items
+    assert (listed["name"], listed["plate"], listed["levels"]) == ("Van One", "AB12 CDE", ["wheelchair", "ambulatory"])
+    assert listed["documents_expire_on"] == "2027-03-31"
+    assert value(db, "SELECT detail FROM audit_log WHERE action = 'vehicle.changed'") == (
+        "documents_expire_on, levels, name, plate"
+    )
+    assert box("vehicle", "set", "V9", "--name", "x").code == NotFound.exit_code
 
 
 def test_a_broker_that_cannot_be_told_does_not_cost_the_password(

@@ -23,7 +23,7 @@ def test_a_driver_is_added_changed_disabled_and_enabled(client: Client, depot_db
     assert client.patch("/api/v1/drivers/D20", json={"licence_expires_on": None}).json()["licence_expires_on"] is None
     assert client.post("/api/v1/drivers/D20/disable").json()["disabled_at"]
     assert "D20" not in {one["code"] for one in client.get("/api/v1/drivers").json()["items"]}
-    assert "D20" in {one["code"] for one in client.get("/api/v1/drivers/records").json()["items"]}
+    assert "D20" in {one["code"] for one in client.get("/api/v1/records/drivers").json()["items"]}
     problem(client.post("/api/v1/drivers/D20/disable"), 409)
     assert client.post("/api/v1/drivers/D20/enable").json()["disabled_at"] is None
     assert value(depot_db, "SELECT who FROM audit_log WHERE action = 'driver.enabled'") == "local"

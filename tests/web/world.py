@@ -18,6 +18,7 @@ from appliance.domain.fix import Fix
 from appliance.domain.presence import VehicleState
 from appliance.domain.trip import Event, LevelOfService
 from appliance.events import Event as LiveEvent
+from appliance.servers import accounts
 from appliance.storage import devices, gps_writer, payers, people, shifts, times, users, vehicles
 from appliance.storage.db import Tx, open_depot, write_tx
 from appliance.storage.migrations import migrate
@@ -150,10 +151,11 @@ def _device(db: Database, vehicle: int) -> int:
 
 def _fleet(tx: Tx, now: datetime) -> dict[str, int]:
     fleet = {}
+    hashed = accounts.password_hash("known to nobody")
     for number, name in enumerate(DRIVERS, 1):
         code = f"V{number}"
         fleet[code] = vehicles.add(tx, code, now, name=f"Van {number}", plate=f"DX7{number} ABC", levels=FITTED)
-        devices.add(tx, fleet[code], code, "no password", now)
+        devices.add(tx, fleet[code], code, hashed, now)
         people.add_driver(tx, f"D{number}", name, now)
     broker = payers.add(tx, BROKER, "broker", now, address="1 Pier Head, Liverpool", email="bills@broker.example")
     for level in LevelOfService:

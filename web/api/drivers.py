@@ -61,7 +61,7 @@ def list_drivers(parts: Given) -> Page[Driver]:
     return Page([make(Driver, row) for row in found], len(found))
 
 
-@get("/drivers/records", sync_to_thread=True, summary="All drivers with all that is known of them")
+@get("/records/drivers", sync_to_thread=True, summary="All drivers with all that is known of them")
 def list_driver_records(parts: Given) -> Page[DriverRecord]:
     with parts.db() as db:
         found = people.drivers(db)

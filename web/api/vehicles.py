@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
-from litestar import Response, get
-from litestar.params import FromPath, QueryParameter
+from litestar import Response, get, patch, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, QueryParameter, RequestBody
+from msgspec import Meta, Struct, field
 from sqlite_utils import Database
 
 from appliance import alerts, clock, trails
+from appliance import fleet as fleet_desk
+from appliance.device_setup import Credentials
 from appliance.domain.presence import state_of
+from appliance.domain.trip import LevelOfService
+from appliance.events import Event
+from appliance.fleet import VehicleDetails
 from appliance.storage import alerts as alert_rows
 from appliance.storage import board, devices
-from appliance.storage.db import Row
+from appliance.storage import vehicles as vehicle_rows
+from appliance.storage.db import Row, write_tx
 from web.api import trail
 from web.api.answers import Alert, Page, RunningTrip, Vehicle, levels, make
 from web.api.trips import Limit, Offset
-from web.parts import Given, Parts
+from web.parts import WHO, Given, Parts
+from web.problems import Problem
 
 DEFAULT_TRAIL = timedelta(hours=1)
+
+
+class NewVehicle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A vehicle to add; the code is its name where none is given. With `certificate` its device logs in with one."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=32)]
+    name: Annotated[str, Meta(max_length=100)] = ""
+    plate: Annotated[str, Meta(max_length=100)] = ""
+    levels: Annotated[list[LevelOfService], Meta(min_length=1)] = field(
+        default_factory=lambda: [LevelOfService.ambulatory]
+    )
+    certificate: bool = False
+
+
+class VehicleRecord(Struct, frozen=True, kw_only=True):
+    """All that is known of a vehicle, in service or not."""
+
+    code: str
+    name: str
+    plate: str
+    levels: list[str]
+    documents_expire_on: date | None
+    disabled_at: datetime | None
+
 
 OnlyOpen = Annotated[bool, QueryParameter(name="open", description="false: the closed ones too")]
 When = Annotated[datetime | None, QueryParameter(description="RFC 3339 with a zone, such as 2026-01-26T15:57:02Z")]
@@ -81,6 +114,74 @@ def vehicle_trail(
     return trail.answer(track, with_format, points=with_points)
 
 
+@get("/records/vehicles", sync_to_thread=True, summary="All vehicles with all that is known of them")
+def list_vehicle_records(parts: Given) -> Page[VehicleRecord]:
+    with parts.db() as db:
+        found = [_record(row) for row in vehicle_rows.every(db)]
+    return Page(found, len(found))
+
+
+@post(
+    "/vehicles",
+    sync_to_thread=True,
+    summary="Add a vehicle with its first device",
+    responses={409: ResponseSpec(Problem, description="There is no listener for certificates")},
+)
+def add_vehicle(parts: Given, data: RequestBody[NewVehicle]) -> Credentials:
+    """The answer is what the device is set up with; its password, or key, is told now and never again. `local_host` and
+    `local_port` are for a program on the box itself. With a `warning` the broker knows it only from its next start on.
+    """
+    with parts.db() as db:
+        return fleet_desk.add_vehicle(
+            db, parts.settings, data.code, name=data.name, plate=data.plate, levels=data.levels,
+            certificate=data.certificate, now=parts.now(), who=WHO,
+        )  # fmt: skip
+
+
+@patch(
+    "/vehicles/{code:str}",
+    sync_to_thread=True,
+    summary="Change a vehicle; what is left out stays as it is",
+    responses={409: ResponseSpec(Problem, description="One of its trips needs a level of service that it would lose")},
+)
+def change_vehicle(parts: Given, code: FromPath[str], data: RequestBody[VehicleDetails]) -> VehicleRecord:
+    with parts.db() as db:
+        with write_tx(db) as tx:
+            event = fleet_desk.change_vehicle(tx, code, data, now=parts.now(), who=WHO)
+        return _said(parts, db, code, event)
+
+
+@post(
+    "/vehicles/{code:str}/disable",
+    sync_to_thread=True,
+    status_code=200,
+    summary="Take a vehicle out of service; its devices are shut out",
+    responses={409: ResponseSpec(Problem, description="Trips are assigned or under way; the detail names them")},
+)
+def disable_vehicle(parts: Given, code: FromPath[str]) -> VehicleRecord:
+    with parts.db() as db:
+        event = fleet_desk.disable_vehicle(db, parts.settings, code, now=parts.now(), who=WHO)
+        return _said(parts, db, code, event)
+
+
+@post("/vehicles/{code:str}/enable", sync_to_thread=True, status_code=200, summary="Take it into service again")
+def enable_vehicle(parts: Given, code: FromPath[str]) -> VehicleRecord:
+    with parts.db() as db:
+        event = fleet_desk.enable_vehicle(db, parts.settings, code, now=parts.now(), who=WHO)
+        return _said(parts, db, code, event)
+
+
+def _said(parts: Parts, db: Database, code: str, event: Event) -> VehicleRecord:
+    parts.publisher.publish(event)
+    found = vehicle_rows.by_code(db, code)
+    assert found is not None
+    return _record(found)
+
+
+def _record(row: Row) -> VehicleRecord:
+    return make(VehicleRecord, row, levels=levels(row["levels"]))
+
+
 def shown_alerts(db: Database, parts: Parts) -> list[Alert]:
     """The outages that need somebody now, the oldest first."""
     return [_alert(row, parts) for row in alert_rows.shown(db)]
@@ -98,4 +199,7 @@ def _alert(row: Row, parts: Parts) -> Alert:
     return make(Alert, row, text=alerts.told(row, parts.settings, parts.now()))
 
 
-HANDLERS = [list_vehicles, vehicle_trail, list_alerts]
+HANDLERS: list[Any] = [
+    list_vehicles, vehicle_trail, list_vehicle_records, add_vehicle, change_vehicle, disable_vehicle, enable_vehicle,
+    list_alerts,
+]  # fmt: skip
