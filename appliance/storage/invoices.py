@@ -175,3 +175,17 @@ def _log(tx: Tx, id: int, kind: str, now: datetime) -> None:
     )
     assert found is not None
     sync_log.append(tx, "invoices", kind, found["uid"], found, now)
+
+
+def billed_since(db: Database, payer_id: int, level: str, day: date) -> str | None:
+    """The number of an invoice that is not void to this payer, for a ride of this level on that local day or later."""
+    found = value(
+        db,
+        "SELECT number FROM invoices JOIN trips ON trips.id = trip_id"
+        " WHERE invoices.payer_id = ? AND level = ? AND invoices.state <> 'void'"
+        " AND json_extract(document, '$.trip.pickup') >= ? ORDER BY invoices.id LIMIT 1",
+        payer_id,
+        level,
+        day.isoformat(),
+    )
+    return None if found is None else str(found)

@@ -10,7 +10,9 @@ from sqlite_utils import Database
 from appliance.domain.fare import Rate
 from appliance.domain.trip import LevelOfService
 from appliance.storage import sync_log, times, uids
-from appliance.storage.db import Row, Tx, insert, row, rows
+from appliance.storage.db import Row, Tx, insert, row, rows, update
+
+_LOCAL = ("id", "uid", "payer_id")
 
 
 def add(
@@ -25,12 +27,10 @@ def add(
     delivery: Literal["mail", "print"] = "mail",
     terms_days: int = 30,
 ) -> int:
-    uid = uids.new()
-    sync_log.append(tx, "reference", "payer", uid, {"kind": kind, "delivery": delivery, "terms_days": terms_days}, now)
-    return insert(
+    id = insert(
         tx,
         "payers",
-        uid=uid,
+        uid=uids.new(),
         name=name,
         kind=kind,
         patient_id=patient_id,
@@ -40,6 +40,18 @@ def add(
         terms_days=terms_days,
         created_at=times.text(now),
     )
+    _log(tx, id, now)
+    return id
+
+
+def change(tx: Tx, id: int, now: datetime, **columns: Any) -> None:
+    update(tx, "payers", id, **columns)
+    _log(tx, id, now)
+
+
+def listed(db: Database) -> list[Row]:
+    """All payers by name, patients who pay last and by their number."""
+    return rows(db, "SELECT * FROM payers ORDER BY patient_id, name")
 
 
 def by_name(db: Database, name: str) -> Row | None:
@@ -74,6 +86,27 @@ def add_rate(tx: Tx, payer_id: int, rate: Rate, now: datetime) -> int:
     }
     sync_log.append(tx, "reference", "rate", uid, columns, now)
     return insert(tx, "rates", uid=uid, payer_id=payer_id, **columns)
+
+
+def close_rate(tx: Tx, id: int, valid_to: date, now: datetime) -> None:
+    """The rate that was valid until further notice ends on that day."""
+    update(tx, "rates", id, valid_to=valid_to.isoformat())
+    found = row(tx, "SELECT * FROM rates WHERE id = ?", id)
+    assert found is not None
+    uid = found["uid"]
+    sync_log.append(tx, "reference", "rate", uid, {name: found[name] for name in found if name not in _LOCAL}, now)
+
+
+def rate_rows(db: Database, payer_id: int) -> list[Row]:
+    """The rates of a payer as they are stored, with their ids, by level and first day."""
+    return rows(db, "SELECT * FROM rates WHERE payer_id = ? ORDER BY level, valid_from, id", payer_id)
+
+
+def _log(tx: Tx, id: int, now: datetime) -> None:
+    """What the centre learns of a payer: no name, for it may be a patient's."""
+    found = row(tx, "SELECT uid, kind, delivery, terms_days FROM payers WHERE id = ?", id)
+    assert found is not None
+    sync_log.append(tx, "reference", "payer", found.pop("uid"), found, now)
 
 
 def rates(db: Database, payer_id: int) -> list[Rate]:

@@ -113,6 +113,18 @@ def open_of(db: Database, column: Literal["vehicle_id", "driver_id", "patient_id
     )
 
 
+def give_payer(tx: Tx, patient_id: int, payer_id: int, now: datetime) -> None:
+    """Trips of a patient that have neither a payer nor an invoice are this payer's."""
+    found = rows(
+        tx,
+        "SELECT id FROM trips WHERE patient_id = ? AND payer_id IS NULL"
+        " AND NOT EXISTS (SELECT 1 FROM invoices WHERE trip_id = trips.id AND invoices.state <> 'void')",
+        patient_id,
+    )
+    for trip in found:
+        change(tx, trip["id"], now, payer_id=payer_id)
+
+
 def told(open_trips: Sequence[Row]) -> str:
     """Why something cannot be done yet: `trip 12 is under way, trip 14 is assigned`."""
     said = [f"trip {trip['id']} is {_SAID.get(trip['state'], trip['state'])}" for trip in open_trips[:5]]
