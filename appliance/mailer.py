@@ -7,18 +7,19 @@ import hashlib
 import re
 import smtplib
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 from appliance import atomicfile
 from appliance.config import Mail, Settings
-from appliance.errors import Permanent, Transient
+from appliance.errors import Permanent, Transient, Unavailable
 
 TIMEOUT_S = 20.0
 """For the connection and for each answer of the relay but the last."""
@@ -105,12 +106,26 @@ def send(settings: Settings, mail: EmailMessage, *, timeout_s: float = TIMEOUT_S
         _store(settings, mail)
 
 
+def forget(settings: Settings, message_ids: Iterable[str]) -> None:
+    """Deletes these messages from the outbox, where they are in it. Raises Unavailable where that cannot be."""
+    for message_id in message_ids:
+        try:
+            _file(settings, message_id).unlink(missing_ok=True)
+        except OSError as error:
+            subject = str(settings.outbox_dir)
+            raise Unavailable(f"a mail cannot be deleted: {error.strerror}", subject=subject) from error
+
+
+def _file(settings: Settings, message_id: str) -> Path:
+    name = re.sub(r"[^A-Za-z0-9._@-]", "_", message_id.strip("<>"))
+    return settings.outbox_dir / f"{name}.eml"
+
+
 def _store(settings: Settings, mail: EmailMessage) -> None:
     folder = settings.outbox_dir
-    name = re.sub(r"[^A-Za-z0-9._@-]", "_", str(mail["Message-ID"]).strip("<>"))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        atomicfile.write(folder / f"{name}.eml", mail.as_bytes())
+        atomicfile.write(_file(settings, str(mail["Message-ID"])), mail.as_bytes())
     except OSError as error:
         raise Transient(f"the mail cannot be stored: {error.strerror}", subject=str(folder)) from error
 

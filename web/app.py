@@ -26,7 +26,7 @@ from appliance.paths import VENDOR_DIR, WEB_DIR
 from appliance.sender import Sender
 from appliance.storage.gps import Store
 from web import authority, login, metrics, passwords
-from web.api import adjustments, devices, drivers, fixes, invoices, jobs, live, payers, schedules, system, trips, vehicles
+from web.api import adjustments, devices, drivers, fixes, invoices, jobs, live, patients, payers, schedules, system, trips, vehicles
 from web.assets import Assets
 from web.gate import Gate
 from web.hub import Hub
@@ -36,7 +36,7 @@ from web.positions import Positions
 from web.problems import HANDLERS as PROBLEMS
 from web.security import Guard, add_headers
 
-API = (vehicles, fixes, trips, invoices, jobs, schedules, system, live, adjustments, drivers, devices, payers)
+API = (vehicles, fixes, trips, invoices, jobs, schedules, system, live, adjustments, drivers, devices, payers, patients)
 PAGES = (shell, board, trip)
 
 MAX_BODY_BYTES = 5 * 1024 * 1024

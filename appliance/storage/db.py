@@ -36,7 +36,9 @@ def open_depot(path: Path) -> Database:
     """
     if not path.is_file():
         raise ConfigError("no depot database here", subject=str(path), hint="start the box once: depotbox run")
-    return connect(path)
+    db = connect(path)
+    db.conn.execute("PRAGMA secure_delete=ON")  # who was erased is gone from the file, too
+    return db
 
 
 def connect(path: Path) -> Database:
@@ -98,6 +100,15 @@ def write_tx(db: Database, *, synced: bool = True) -> Iterator[Tx]:
     finally:
         if not synced:
             db.conn.execute("PRAGMA synchronous=FULL")
+
+
+def wipe(db: Database) -> None:
+    """What was overwritten before stands in no file of the depot's database any more: `secure_delete` clears what is
+    freed, and here the write-ahead log is emptied; where somebody reads for a second, SQLite does that some time later.
+    """
+    db.conn.execute("PRAGMA busy_timeout=1000")  # writers wait meanwhile
+    db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.conn.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
 
 
 def _begin(db: Database) -> None:

@@ -55,6 +55,16 @@ def add_patient(tx: Tx, name: str, now: datetime, *, address: str = "", phone: s
     )
 
 
+def change_patient(tx: Tx, id: int, **columns: Any) -> None:
+    """Sets columns. The centre learns nothing of patients."""
+    update(tx, "patients", id, **columns)
+
+
+def patients(db: Database) -> list[Row]:
+    """All patients who were not erased, by name."""
+    return rows(db, "SELECT * FROM patients WHERE erased_at IS NULL ORDER BY name COLLATE NOCASE, id")
+
+
 def patient_by_name(db: Database, name: str) -> Row | None:
     return row(db, "SELECT * FROM patients WHERE name = ? AND erased_at IS NULL ORDER BY id LIMIT 1", name)
 

@@ -125,6 +125,13 @@ def give_payer(tx: Tx, patient_id: int, payer_id: int, now: datetime) -> None:
         change(tx, trip["id"], now, payer_id=payer_id)
 
 
+def waiting_for_invoice(db: Database, patient_id: int) -> int | None:
+    """A finished trip of a patient whose invoice is on its way; no blocked one, for it may stay so."""
+    waiting = [trip["id"] for trip in unbilled(db) if trip["reason"] is None]
+    theirs = rows(db, "SELECT id FROM trips WHERE patient_id = ? ORDER BY id", patient_id)
+    return next((int(trip["id"]) for trip in theirs if trip["id"] in waiting), None)
+
+
 def told(open_trips: Sequence[Row]) -> str:
     """Why something cannot be done yet: `trip 12 is under way, trip 14 is assigned`."""
     said = [f"trip {trip['id']} is {_SAID.get(trip['state'], trip['state'])}" for trip in open_trips[:5]]
