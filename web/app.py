@@ -26,7 +26,21 @@ from appliance.paths import VENDOR_DIR, WEB_DIR
 from appliance.sender import Sender
 from appliance.storage.gps import Store
 from web import authority, login, metrics, passwords
-from web.api import adjustments, devices, drivers, fixes, invoices, jobs, live, patients, payers, schedules, system, trips, vehicles
+from web.api import (
+    adjustments,
+    devices,
+    drivers,
+    fixes,
+    invoices,
+    jobs,
+    live,
+    patients,
+    payers,
+    schedules,
+    system,
+    trips,
+    vehicles,
+)
 from web.assets import Assets
 from web.gate import Gate
 from web.hub import Hub

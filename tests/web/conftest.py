@@ -80,6 +80,8 @@ def sign_out(client: Client) -> None:
     """From here on the client is nobody."""
     client.cookies.clear()
     client.headers.pop("X-CSRF-Token", None)
+
+
 @pytest.fixture
 def depot_db(depot: world.World) -> Iterator[Database]:
     """The depot's database, to look into it."""

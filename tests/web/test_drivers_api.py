@@ -26,7 +26,7 @@ def test_a_driver_is_added_changed_disabled_and_enabled(client: Client, depot_db
     assert "D20" in {one["code"] for one in client.get("/api/v1/records/drivers").json()["items"]}
     problem(client.post("/api/v1/drivers/D20/disable"), 409)
     assert client.post("/api/v1/drivers/D20/enable").json()["disabled_at"] is None
-    assert value(depot_db, "SELECT who FROM audit_log WHERE action = 'driver.enabled'") == "local"
+    assert value(depot_db, "SELECT who FROM audit_log WHERE action = 'driver.enabled'") == "administrator@depot.example"
 
 
 def test_a_driver_with_trips_is_not_disabled_and_the_trips_are_named(client: Client) -> None:

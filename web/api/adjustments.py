@@ -17,7 +17,7 @@ from appliance.storage.db import write_tx
 from web.api.answers import InvoiceWithLines, Page, make
 from web.api.invoices import read
 from web.api.trips import Limit, Offset
-from web.parts import WHO, Given
+from web.parts import Given
 from web.problems import Problem
 
 ByState = Annotated[AdjustmentState | None, QueryParameter(name="state")]
@@ -61,7 +61,7 @@ def list_adjustments(
 def accept_adjustment(parts: Given, adjustment_id: FromPath[int]) -> InvoiceWithLines:
     """The answer is the void invoice; the next one of the trip names it."""
     with parts.db() as db, write_tx(db) as tx:
-        asks, events = invoice_desk.accept_adjustment(tx, adjustment_id, WHO, parts.now())
+        asks, events = invoice_desk.accept_adjustment(tx, adjustment_id, parts.who, parts.now())
     parts.sender.send(asks)
     parts.publisher.publish(*events)
     return read(parts, events[0].data["id"])
@@ -76,7 +76,7 @@ def accept_adjustment(parts: Given, adjustment_id: FromPath[int]) -> InvoiceWith
 )
 def dismiss_adjustment(parts: Given, adjustment_id: FromPath[int]) -> InvoiceWithLines:
     with parts.db() as db, write_tx(db) as tx:
-        event = invoice_desk.dismiss_adjustment(tx, adjustment_id, WHO, parts.now())
+        event = invoice_desk.dismiss_adjustment(tx, adjustment_id, parts.who, parts.now())
     parts.publisher.publish(event)
     return read(parts, event.data["id"])
 

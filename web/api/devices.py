@@ -16,7 +16,7 @@ from appliance.device_setup import Credentials
 from appliance.errors import NotFound
 from appliance.storage import devices, vehicles
 from web.api.answers import Page, make
-from web.parts import WHO, Given
+from web.parts import Given
 from web.problems import Problem
 
 
@@ -53,7 +53,7 @@ def add_device(parts: Given, code: FromPath[str], data: RequestBody[NewDevice]) 
     """What the device is set up with, told now and never again, as for a new vehicle."""
     with parts.db() as db:
         return fleet.add_device(
-            db, parts.settings, code, source=data.source, certificate=data.certificate, now=parts.now(), who=WHO
+            db, parts.settings, code, source=data.source, certificate=data.certificate, now=parts.now(), who=parts.who
         )
 
 
@@ -67,7 +67,7 @@ def revoke_device(parts: Given, code: FromPath[str], username: FromPath[str]) ->
     """When it was the position source, the oldest device that the vehicle still has becomes it."""
     with parts.db() as db:
         _must_be_of(db, code, username)
-        fleet.revoke_device(db, parts.settings, username, now=parts.now(), who=WHO)
+        fleet.revoke_device(db, parts.settings, username, now=parts.now(), who=parts.who)
         return _devices(db, code)
 
 
@@ -80,7 +80,7 @@ def revoke_device(parts: Given, code: FromPath[str], username: FromPath[str]) ->
 def make_source(parts: Given, code: FromPath[str], username: FromPath[str]) -> Page[Device]:
     with parts.db() as db:
         _must_be_of(db, code, username)
-        fleet.make_source(db, parts.settings, username, now=parts.now(), who=WHO)
+        fleet.make_source(db, parts.settings, username, now=parts.now(), who=parts.who)
         return _devices(db, code)
 
 

@@ -17,7 +17,7 @@ from appliance.storage import board, people
 from appliance.storage.db import write_tx
 from appliance.storage.expiring import expiring
 from web.api.answers import Driver, Page, make
-from web.parts import WHO, Given, Parts
+from web.parts import Given, Parts
 from web.problems import Problem
 
 Within = Annotated[int, QueryParameter(ge=0, le=3660, description="days from today on")]
@@ -76,14 +76,14 @@ def get_driver(parts: Given, code: FromPath[str]) -> DriverRecord:
 @post("/drivers", sync_to_thread=True, summary="Add a driver")
 def add_driver(parts: Given, data: RequestBody[NewDriver]) -> DriverRecord:
     with parts.db() as db, write_tx(db) as tx:
-        driver_desk.add(tx, data.code, data, who=WHO, now=parts.now())
+        driver_desk.add(tx, data.code, data, who=parts.who, now=parts.now())
     return _read(parts, data.code)
 
 
 @patch("/drivers/{code:str}", sync_to_thread=True, summary="Change a driver; what is left out stays as it is")
 def change_driver(parts: Given, code: FromPath[str], data: RequestBody[DriverDetails]) -> DriverRecord:
     with parts.db() as db, write_tx(db) as tx:
-        driver_desk.change(tx, code, data, who=WHO, now=parts.now())
+        driver_desk.change(tx, code, data, who=parts.who, now=parts.now())
     return _read(parts, code)
 
 
@@ -96,14 +96,14 @@ def change_driver(parts: Given, code: FromPath[str], data: RequestBody[DriverDet
 )
 def disable_driver(parts: Given, code: FromPath[str]) -> DriverRecord:
     with parts.db() as db, write_tx(db) as tx:
-        driver_desk.disable(tx, code, who=WHO, now=parts.now())
+        driver_desk.disable(tx, code, who=parts.who, now=parts.now())
     return _read(parts, code)
 
 
 @post("/drivers/{code:str}/enable", sync_to_thread=True, status_code=200, summary="The driver drives again")
 def enable_driver(parts: Given, code: FromPath[str]) -> DriverRecord:
     with parts.db() as db, write_tx(db) as tx:
-        driver_desk.enable(tx, code, who=WHO, now=parts.now())
+        driver_desk.enable(tx, code, who=parts.who, now=parts.now())
     return _read(parts, code)
 
 

@@ -101,7 +101,7 @@ def list_outliers(parts: Given, trip_id: FromPath[int], limit: Limit = 100, offs
 def overrule_outlier(parts: Given, trip_id: FromPath[int], data: RequestBody[Overruling]) -> Overruled:
     """Trips that it belongs to are measured again; an invoice that would change gets an adjustment."""
     with parts.db() as db:
-        asks = fix_desk.overrule(db, parts.settings, trip_id, data.at, WHO, parts.now(), undo=data.undo)
+        asks = fix_desk.overrule(db, parts.settings, trip_id, data.at, parts.who, parts.now(), undo=data.undo)
     parts.sender.send(asks or ())
     return Overruled(changed=asks is not None)
 

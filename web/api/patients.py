@@ -14,7 +14,7 @@ from appliance import patient_desk
 from appliance.patient_desk import PatientDetails
 from appliance.storage.db import write_tx
 from web.api.answers import Page, make
-from web.parts import WHO, Given, Parts
+from web.parts import Given, Parts
 from web.problems import Problem
 
 
@@ -48,7 +48,7 @@ class Consent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def search_patients(parts: Given, data: RequestBody[Search]) -> Page[PatientRecord]:
     """Each record that is shown counts as viewed."""
     with parts.db() as db, write_tx(db) as tx:
-        found, total = patient_desk.search(tx, data.query, who=WHO, now=parts.now())
+        found, total = patient_desk.search(tx, data.query, who=parts.who, now=parts.now())
     return Page([make(PatientRecord, row) for row in found], total)
 
 
@@ -60,7 +60,7 @@ def get_patient(parts: Given, patient_id: FromPath[int]) -> PatientRecord:
 @post("/patients", sync_to_thread=True, summary="Add a patient")
 def add_patient(parts: Given, data: RequestBody[PatientDetails]) -> PatientRecord:
     with parts.db() as db, write_tx(db) as tx:
-        id = patient_desk.add(tx, data, who=WHO, now=parts.now())
+        id = patient_desk.add(tx, data, who=parts.who, now=parts.now())
     return _view(parts, id)
 
 
@@ -72,7 +72,7 @@ def add_patient(parts: Given, data: RequestBody[PatientDetails]) -> PatientRecor
 )
 def change_patient(parts: Given, patient_id: FromPath[int], data: RequestBody[PatientDetails]) -> PatientRecord:
     with parts.db() as db, write_tx(db) as tx:
-        patient_desk.change(tx, patient_id, data, who=WHO, now=parts.now())
+        patient_desk.change(tx, patient_id, data, who=parts.who, now=parts.now())
     return _view(parts, patient_id)
 
 
@@ -85,7 +85,7 @@ def change_patient(parts: Given, patient_id: FromPath[int], data: RequestBody[Pa
 )
 def record_consent(parts: Given, patient_id: FromPath[int], data: RequestBody[Consent]) -> PatientRecord:
     with parts.db() as db, write_tx(db) as tx:
-        patient_desk.consent(tx, patient_id, data.email, who=WHO, now=parts.now())
+        patient_desk.consent(tx, patient_id, data.email, who=parts.who, now=parts.now())
     return _view(parts, patient_id)
 
 
@@ -99,13 +99,13 @@ def record_consent(parts: Given, patient_id: FromPath[int], data: RequestBody[Co
 def erase_patient(parts: Given, patient_id: FromPath[int]) -> PatientRecord:
     """Invoices that were issued keep what they show: docs/operations.md, Erasing a patient."""
     with parts.db() as db:
-        patient_desk.erase(db, parts.settings, patient_id, who=WHO, now=parts.now())
+        patient_desk.erase(db, parts.settings, patient_id, who=parts.who, now=parts.now())
     return _view(parts, patient_id)
 
 
 def _view(parts: Parts, patient_id: int) -> PatientRecord:
     with parts.db() as db, write_tx(db) as tx:
-        return make(PatientRecord, patient_desk.view(tx, patient_id, who=WHO, now=parts.now()))
+        return make(PatientRecord, patient_desk.view(tx, patient_id, who=parts.who, now=parts.now()))
 
 
 HANDLERS: list[Any] = [

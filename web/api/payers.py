@@ -18,7 +18,7 @@ from appliance.rate_desk import NewRate
 from appliance.storage import payers
 from appliance.storage.db import Row, write_tx
 from web.api.answers import Page, make
-from web.parts import WHO, Given, Parts
+from web.parts import Given, Parts
 from web.problems import Problem
 
 
@@ -75,7 +75,7 @@ def get_payer(parts: Given, payer_id: FromPath[int]) -> Payer:
 )
 def add_payer(parts: Given, data: RequestBody[NewPayer]) -> Payer:
     with parts.db() as db, write_tx(db) as tx:
-        id, asks = payer_desk.add(tx, data, parts.settings, who=WHO, now=parts.now())
+        id, asks = payer_desk.add(tx, data, parts.settings, who=parts.who, now=parts.now())
     parts.sender.send(asks)
     return _read(parts, id)
 
@@ -84,7 +84,7 @@ def add_payer(parts: Given, data: RequestBody[NewPayer]) -> Payer:
 def change_payer(parts: Given, payer_id: FromPath[int], data: RequestBody[PayerDetails]) -> Payer:
     """Invoices that were issued stay as they are."""
     with parts.db() as db, write_tx(db) as tx:
-        payer_desk.change(tx, payer_id, data, who=WHO, now=parts.now())
+        payer_desk.change(tx, payer_id, data, who=parts.who, now=parts.now())
     return _read(parts, payer_id)
 
 
@@ -101,7 +101,7 @@ def list_rates(parts: Given, payer_id: FromPath[int]) -> Page[RateRecord]:
 )
 def add_rate(parts: Given, payer_id: FromPath[int], data: RequestBody[NewRate]) -> Page[RateRecord]:
     with parts.db() as db, write_tx(db) as tx:
-        _, asks = rate_desk.add(tx, payer_id, data, parts.settings, who=WHO, now=parts.now())
+        _, asks = rate_desk.add(tx, payer_id, data, parts.settings, who=parts.who, now=parts.now())
     parts.sender.send(asks)
     return _rates(parts, payer_id)
 

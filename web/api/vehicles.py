@@ -25,7 +25,7 @@ from appliance.storage.db import Row, write_tx
 from web.api import trail
 from web.api.answers import Alert, Page, RunningTrip, Vehicle, levels, make
 from web.api.trips import Limit, Offset
-from web.parts import WHO, Given, Parts
+from web.parts import Given, Parts
 from web.problems import Problem
 
 DEFAULT_TRAIL = timedelta(hours=1)
@@ -134,7 +134,7 @@ def add_vehicle(parts: Given, data: RequestBody[NewVehicle]) -> Credentials:
     with parts.db() as db:
         return fleet_desk.add_vehicle(
             db, parts.settings, data.code, name=data.name, plate=data.plate, levels=data.levels,
-            certificate=data.certificate, now=parts.now(), who=WHO,
+            certificate=data.certificate, now=parts.now(), who=parts.who,
         )  # fmt: skip
 
 
@@ -147,7 +147,7 @@ def add_vehicle(parts: Given, data: RequestBody[NewVehicle]) -> Credentials:
 def change_vehicle(parts: Given, code: FromPath[str], data: RequestBody[VehicleDetails]) -> VehicleRecord:
     with parts.db() as db:
         with write_tx(db) as tx:
-            event = fleet_desk.change_vehicle(tx, code, data, now=parts.now(), who=WHO)
+            event = fleet_desk.change_vehicle(tx, code, data, now=parts.now(), who=parts.who)
         return _said(parts, db, code, event)
 
 
@@ -160,14 +160,14 @@ def change_vehicle(parts: Given, code: FromPath[str], data: RequestBody[VehicleD
 )
 def disable_vehicle(parts: Given, code: FromPath[str]) -> VehicleRecord:
     with parts.db() as db:
-        event = fleet_desk.disable_vehicle(db, parts.settings, code, now=parts.now(), who=WHO)
+        event = fleet_desk.disable_vehicle(db, parts.settings, code, now=parts.now(), who=parts.who)
         return _said(parts, db, code, event)
 
 
 @post("/vehicles/{code:str}/enable", sync_to_thread=True, status_code=200, summary="Take it into service again")
 def enable_vehicle(parts: Given, code: FromPath[str]) -> VehicleRecord:
     with parts.db() as db:
-        event = fleet_desk.enable_vehicle(db, parts.settings, code, now=parts.now(), who=WHO)
+        event = fleet_desk.enable_vehicle(db, parts.settings, code, now=parts.now(), who=parts.who)
         return _said(parts, db, code, event)
 
 
