@@ -20,11 +20,14 @@ from appliance import clock, keys, passwords, people_desk
 from appliance.domain.access import Instant, Role, Scope, User, is_over
 from appliance.errors import Busy, DiskFull, InputError, NotFound, Refused
 from appliance.paths import Paths
-from appliance.storage import api_tokens, audit, sessions, times, users
+from appliance.storage import api_tokens, audit, identity, sessions, times, users
 from appliance.storage.db import Tx, write_tx
 
 TOKEN_BEGIN = "depot_"  # noqa: S105  how a token is told from other secrets, by people and by scanners
 MARK_KEY = "browsers"
+DEMONSTRATION = "demonstration"
+"""The key in `identity` that marks a demonstration's data folder."""
+LINK_VALID = timedelta(hours=1)
 NOTED_EVERY = timedelta(minutes=1)
 """That a session or a token is in use is written down at most so often."""
 
@@ -74,6 +77,29 @@ def of_session(db: Database, token: str, now: Instant) -> Caller | None:
 def csrf_token(session_token: str) -> str:
     """Follows from the session's token, which does not follow from it."""
     return hmac.new(session_token.encode(), b"csrf", hashlib.sha256).hexdigest()
+
+
+def sign_in_link(tx: Tx, user_id: int, now: datetime) -> str:
+    """A token for `/sign-in/<token>`, good once and for an hour. Only for a demonstration, whose users have no
+    password: raises Refused elsewhere."""
+    if not is_demonstration(tx):
+        raise Refused("only a demonstration has links that log in")
+    token = secrets.token_hex(16)
+    sessions.add_link(tx, passwords.token_hash(token), user_id, now + LINK_VALID)
+    return token
+
+
+def use_sign_in_link(tx: Tx, token: str, now: Instant) -> str:
+    """A new session for whom the link is for; it is used up. Raises NotFound."""
+    user_id = sessions.use_link(tx, passwords.token_hash(token), now.at) if is_demonstration(tx) else None
+    if user_id is None:
+        raise NotFound("this link works no more", hint="it can be used once, for an hour; start the box again")
+    return begin_session(tx, user_id, now)
+
+
+def is_demonstration(db: Database) -> bool:
+    """Whether the depot is the invented one of `depotbox run --demo`."""
+    return identity.get(db, DEMONSTRATION, "") != ""
 
 
 def browser_mark(paths: Paths, user_uid: str) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime, time, timedelta
 from sqlite_utils import Database
 
 from appliance import dispatch
+from appliance.access import DEMONSTRATION
 from appliance.config import Settings
 from appliance.dispatch import Created
 from appliance.domain.fare import Rate
@@ -50,23 +51,24 @@ PATIENTS = (
 )  # fmt: skip
 
 PAYERS = ("Mersey Transport Desk", "Tuebrook Renal Unit Accounts")
-USERS = (
-    ("dispatcher@example.invalid", "Imogen Clarke", "dispatcher"),
-    ("biller@example.invalid", "Rafael Whitby", "biller"),
-)
-_MADE = "demonstration"
+USERS = {
+    "administrator": "Ruth Calloway",
+    "dispatcher": "Imran Sheikh",
+    "biller": "Petra Vogel",
+    "viewer": "Owen Blythe",
+}
 
 
 def prepare(db: Database, settings: Settings, now: datetime) -> None:
     """Makes vehicles, drivers, patients and payers, once; and some trips that wait for a dispatcher, once a day."""
     with write_tx(db) as tx:
-        made = identity.get(tx, _MADE, "")
+        made = identity.get(tx, DEMONSTRATION, "")
         if not made:
             _people(tx, settings, now)
         today = now.astimezone(settings.zone).date().isoformat()
         if made != today:
             _waiting_trips(tx, random.Random(today), now)  # noqa: S311  a demonstration, not a secret
-            identity.put(tx, _MADE, today)
+            identity.put(tx, DEMONSTRATION, today)
     if not made:
         access.refresh(settings)
 
@@ -79,8 +81,8 @@ def new_trip(
 
 
 def _people(tx: Tx, settings: Settings, now: datetime) -> None:
-    for email, name, role in USERS:
-        users.add(tx, email, name, role, now)
+    for role, name in USERS.items():
+        users.add(tx, f"{role}@demo-depot.example", name, role, now)
     for code, driver, levels in VANS:
         id = vehicles.add(tx, code, now, name=f"Van {code[-2:]}", levels=levels.split())
         # The demonstration's fleet speaks through the box's own account; nobody ever learns this password.

@@ -1,4 +1,4 @@
-"""`/login`, `/logout` and `/account`: who comes in, who goes, and changing one's own password."""
+"""`/login`, `/sign-in`, `/logout` and `/account`: who comes in, who goes, and changing one's own password."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from litestar import Request, Response, get, post
 from litestar.concurrency import sync_to_thread
 from litestar.datastructures import Cookie
 from litestar.enums import RequestEncodingType
-from litestar.params import Body, FromQuery
+from litestar.params import Body, FromPath, FromQuery
 from litestar.response import Redirect, Template
 from msgspec import Meta, Struct
 
@@ -120,6 +120,13 @@ def handlers(door: Door) -> list[Any]:
         _log.info("web.logged_in", user=user["id"])
         return Redirect(place, status_code=303, cookies=[_cookie(request, token), _mark(parts, request, user)])
 
+    @get("/sign-in/{token:str}", sync_to_thread=True, status_code=303, include_in_schema=False)
+    def sign_in(parts: Given, request: Request[Any, Any, Any], token: FromPath[str]) -> Redirect:
+        """Behind the links that a demonstration prints."""
+        with parts.db() as db, write_tx(db) as tx:
+            session = access.use_sign_in_link(tx, token, parts.instant())
+        return Redirect("/", status_code=303, cookies=[_cookie(request, session)])
+
     @post("/logout", sync_to_thread=True, status_code=303, include_in_schema=False)
     def log_out(parts: Given, request: Request[Any, Any, Any]) -> Redirect:
         with parts.db() as db, write_tx(db) as tx:
@@ -149,7 +156,7 @@ def handlers(door: Door) -> list[Any]:
         token = await sync_to_thread(_change, parts, user, digest)
         return _account_page({}, done=True, cookies=[_cookie(request, token)])
 
-    return [login_page, log_in, log_out, account_page, change_password]
+    return [login_page, log_in, sign_in, log_out, account_page, change_password]
 
 
 def _user(parts: Parts, email: str) -> Row | None:

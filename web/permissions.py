@@ -22,6 +22,7 @@ HANDLERS: Mapping[str, Need] = {
     "metrics": "metrics",
     "login_page": "anyone",
     "log_in": "anyone",
+    "sign_in": "anyone",
     "password_page": "anyone",
     "set_password": "anyone",
     "log_out": "own",

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import click
 
-from appliance import __version__, log, roles
+from appliance import __version__, access, clock, log, roles
+from appliance.cli.depot import opened
 from appliance.cli.options import with_settings
 from appliance.config import Settings
+from appliance.errors import DepotError
 from appliance.notify import notify
+from appliance.storage import users
+from appliance.storage.db import write_tx
 from appliance.supervisor import lock, preflight
 from appliance.supervisor.loop import Supervisor
 from appliance.supervisor.unit import State, Unit
@@ -29,24 +34,36 @@ def run(settings: Settings, demo: bool) -> int:
 
         def started(units: Sequence[Unit]) -> None:
             notify("READY=1")
-            if sys.stdout.isatty():
-                click.echo(welcome(settings, [unit.role.name for unit in units if unit.state is State.FAILED]))
+            if demo or sys.stdout.isatty():
+                failed = [unit.role.name for unit in units if unit.state is State.FAILED]
+                click.echo(welcome(settings, failed, sign_in_links(settings) if demo else {}))
 
         table = roles.table(demo=demo)
         return Supervisor(table, paths.run_dir, paths.status_file, on_started=started).run()
 
 
-def welcome(settings: Settings, failed: Sequence[str]) -> str:
-    """What a person at the terminal needs once everything has started."""
+def sign_in_links(settings: Settings) -> dict[str, str]:
+    """Role -> a link that logs in as its first user, of a demonstration. None where the database cannot be had now."""
+    links: dict[str, str] = {}
+    with suppress(DepotError), opened(settings) as db, write_tx(db) as tx:
+        for role in users.ROLES if access.is_demonstration(tx) else ():
+            for user in users.of_role(tx, role)[:1]:
+                links[f"As {role}"] = f"{url(settings)}sign-in/{access.sign_in_link(tx, user['id'], clock.now())}"
+    return links
+
+
+def welcome(settings: Settings, failed: Sequence[str], links: Mapping[str, str] | None = None) -> str:
+    """What a person at the terminal needs once everything has started. `links`: title and address of each."""
     lines = [
-        ("Page", url(settings)),
+        *(links or {"Page": url(settings)}).items(),
         ("Vehicles", f"mqtt://{_bracketed(settings.mqtt.host)}:{settings.mqtt.port}"),
         ("Data folder", settings.storage.data_dir),
         ("Stop", "Ctrl-C"),
     ]
     if failed:
         lines.insert(0, ("Not running", ", ".join(failed) + " (the log above says why; they are tried again)"))
-    body = "\n".join(f"    {name:<12} {text}" for name, text in lines)
+    width = max(12, *(len(name) for name, _ in lines))
+    body = "\n".join(f"    {name:<{width}} {text}" for name, text in lines)
     return f"\n  Depot box {__version__} runs.\n{body}\n"
 
 

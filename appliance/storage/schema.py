@@ -14,6 +14,10 @@ CREATE TABLE users (
 ) STRICT;
 
 -- Only the hash of a token is kept; a link works once, until it expires.
+CREATE TABLE sign_in_links (
+  token_hash TEXT PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users (id), expires_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE password_links (
   token_hash TEXT PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users (id), created_at TEXT NOT NULL,
   expires_at TEXT NOT NULL, used_at TEXT

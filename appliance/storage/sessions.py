@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
@@ -60,6 +60,25 @@ def touch(tx: Tx, session_id: int, age: timedelta, now: Instant) -> None:
         "UPDATE sessions SET age_s = ?, seen_at = ?, seen_boot = ?, seen_uptime_s = ? WHERE id = ?",
         (age.total_seconds(), times.text(now.at), now.boot, now.uptime_s, session_id),
     )
+
+
+def add_link(tx: Tx, token_hash: str, user_id: int, expires_at: datetime) -> None:
+    """A one-time link that logs in; earlier ones of the user stop to work."""
+    tx.conn.execute("DELETE FROM sign_in_links WHERE user_id = ?", (user_id,))
+    insert(tx, "sign_in_links", token_hash=token_hash, user_id=user_id, expires_at=times.text(expires_at))
+
+
+def use_link(tx: Tx, token_hash: str, now: datetime) -> int | None:
+    """The active user of a link that has not expired; it is used up. None where there is no such link."""
+    found = row(
+        tx,
+        "SELECT user_id FROM sign_in_links JOIN users ON users.id = user_id"
+        " WHERE token_hash = ? AND expires_at > ? AND disabled_at IS NULL",
+        token_hash,
+        times.text(now),
+    )
+    tx.conn.execute("DELETE FROM sign_in_links WHERE token_hash = ?", (token_hash,))
+    return int(found["user_id"]) if found else None
 
 
 def delete(tx: Tx, token_hash: str) -> None:

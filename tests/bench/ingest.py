@@ -139,7 +139,9 @@ def latency(box: RunningBox, seconds: float) -> dict[str, Spread | None]:
     """500 fixes a second: from publish to commit, to the live feed, and to a browser's event stream."""
     settings = settings_of(box)
     load = Load(settings, Plan(vehicles=100, rate_hz=5, duration_s=seconds), fleet_of(settings, 100))
-    feed, browser = Feed(settings.paths.redis_socket, simulated_fleet.PREFIX), Browser(box.web_port)
+    feed = Feed(settings.paths.redis_socket, simulated_fleet.PREFIX)
+    box.token()  # an administrator: the box is set up
+    browser = Browser(box.web_port, box.token("viewer", "read"))
     feed.start()
     browser.start()
     try:
@@ -160,8 +162,9 @@ def latency(box: RunningBox, seconds: float) -> dict[str, Spread | None]:
 class Browser:
     """An open page: reads `/api/v1/live` as its event stream."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, token: dict[str, str]) -> None:
         self.seen: list[Seen] = []
+        self._token = token
         self._url = f"http://127.0.0.1:{port}/api/v1/live"
         self._open = threading.Event()
         self._stopped = threading.Event()
@@ -177,7 +180,7 @@ class Browser:
 
     def _run(self) -> None:
         kind = ""
-        with httpx.stream("GET", self._url, timeout=30) as answer:
+        with httpx.stream("GET", self._url, timeout=30, headers=self._token) as answer:
             for line in answer.iter_lines():
                 self._open.set()
                 if self._stopped.is_set():

@@ -68,15 +68,15 @@ def _fill_and_free(
 
     drive(lambda: trackers.acknowledged > 100, "fixes are acknowledged", 30)
     before = {name: role["restarts"] for name, role in box.roles().items()}
-    filler, web = folder / "filler", f"http://127.0.0.1:{box.web_port}"
+    filler, web = folder / "filler", httpx.Client(base_url=f"http://127.0.0.1:{box.web_port}", headers=box.token())
     _fill(filler, leave=LEFT)
     drive(NEARLY_S, "the disk is nearly full for a while", NEARLY_S + 10)
-    held, planned = trackers.waiting(), httpx.post(f"{web}/api/v1/trips", json=TRIP, timeout=10)
+    held, planned = trackers.waiting(), web.post("/api/v1/trips", json=TRIP, timeout=10)
     _fill(folder / "rest")
     drive(FULL_S, "the disk is full for a while", FULL_S + 10)
     acknowledged, stored = trackers.acknowledged, Store(settings.paths.gps_dir).count()
-    page, health = httpx.get(f"{web}/", timeout=10), httpx.get(f"{web}/healthz", timeout=10)
-    refused = httpx.post(f"{web}/api/v1/trips", json=TRIP | {"ref": "B"}, timeout=20)
+    page, health = web.get("/", timeout=10), web.get("/healthz", timeout=10)
+    refused = web.post("/api/v1/trips", json=TRIP | {"ref": "B"}, timeout=20)
     filler.unlink()
     target = driver.driven * len(driver.codes)
     back_s = drive(lambda: trackers.acknowledged >= target, "what was held up is acknowledged", BACK_WITHIN_S)

@@ -11,12 +11,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from appliance.paths import Paths
+from appliance.storage import users
+from appliance.storage.db import open_depot, write_tx
 
 READY_S = 90.0
 DEPOTBOX = (sys.executable, "-m", "appliance")
@@ -99,6 +102,17 @@ class RunningBox:
         done = self.run(*arguments, "--json", timeout_s=timeout_s)
         assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return json.loads(done.stdout)
+
+    def token(self, role: str = "administrator", scope: str = "admin") -> dict[str, str]:
+        """The header of a program that asks in the name of a user of that role, who is added."""
+        db = open_depot(Paths(self.data_dir).depot_db)
+        email = f"{role}@depot.example"
+        if users.by_email(db, email) is None:  # not by command: that sends a mail
+            with write_tx(db) as tx:
+                users.add(tx, email, role.capitalize(), role, datetime.now(UTC))
+        db.conn.close()
+        made = self.json("token", "create", "--user", email, "--scope", scope)
+        return {"Authorization": f"Bearer {made['token']}"}
 
     def roles(self) -> dict[str, dict[str, Any]]:
         """What the status file says, by role."""

@@ -26,7 +26,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="depot-"))
     try:
         made = world.make(folder / "day", datetime.now(UTC))
-        world.empty(folder / "empty")
+        session = world.as_user(world.empty(folder / "empty"))
         with chromium() as browser:
             with running_redis(made.settings.paths), running_web(folder / "day", folder / "day.log") as web:
                 Publisher(made.settings.paths.redis_socket).publish(*made.live, *world.troubled(made))
@@ -36,16 +36,17 @@ def main() -> None:
                 running_web(folder / "empty", folder / "empty.log") as web,
             ):
                 for size in SIZES:
-                    page = _open(browser, web.url, size, "light", "/")
+                    page = _open(browser, web.url, session, size, "light", "/")
                     _save(page, f"empty-{size}")
     finally:
         shutil.rmtree(folder)
 
 
 def _day(browser: Browser, url: str, made: world.World) -> None:
+    session = world.as_user(made.settings)
     for size in SIZES:
         for scheme in ("light", "dark"):
-            page = _open(browser, url, size, scheme, "/")
+            page = _open(browser, url, session, size, scheme, "/")
             _save(page, f"board-{size}-{scheme}")
             if size == "phone":
                 page.click("#tab-map")
@@ -64,18 +65,19 @@ def _day(browser: Browser, url: str, made: world.World) -> None:
                 page.locator("#map").scroll_into_view_if_needed()
                 _save(page, f"trip-map-{size}-{scheme}")
             page.close()
-    page = _open(browser, url, "desktop", "light", "/")
+    page = _open(browser, url, session, "desktop", "light", "/")
     page.keyboard.press("?")
     _save(page, "help-desktop")
     page.close()
 
 
-def _open(browser: Browser, url: str, size: str, scheme: Any, path: str) -> Page:
+def _open(browser: Browser, url: str, session: world.SignedIn, size: str, scheme: Any, path: str) -> Page:
     width, height = SIZES[size]
     phone = size == "phone"
     page = browser.new_page(
         viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=phone, is_mobile=phone
     )
+    page.context.add_cookies([session.cookie(url)])
     page.on("console", lambda message: print(size, message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: print(size, error))
     page.goto(url + path)

@@ -39,15 +39,20 @@ class Box:
     web: Web
     browser: Browser
     publisher: Publisher
+    token: dict[str, str]
     complaints: list[str] = field(default_factory=list)
 
     def open(self, path: str = "/", *, phone: bool = False, **options: Any) -> Page:
         size = {"width": 390, "height": 844} if phone else {"width": 1440, "height": 900}
         page = self.browser.new_page(viewport=size, has_touch=phone, is_mobile=phone, **options)  # type: ignore[arg-type]
+        self.sign_in(page)
         page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.goto(self.web.url + path)
         return page
+
+    def sign_in(self, page: Page) -> None:
+        page.context.add_cookies([world.as_user(self.made.settings).cookie(self.web.url)])
 
     def with_map(self, path: str = "/") -> Page:
         page = self.open(path)
@@ -55,7 +60,9 @@ class Box:
         return page
 
     def say(self, ref: str, **event: Any) -> None:
-        answer = httpx.post(f"{self.web.url}/api/v1/trips/{self.made.trips[ref]}/events", json=event)
+        answer = httpx.post(
+            f"{self.web.url}/api/v1/trips/{self.made.trips[ref]}/events", json=event, headers=self.token
+        )
         assert answer.status_code == 200, answer.text
 
     def move(self, code: str, lat: float, lon: float, heading_deg: float = 0.0) -> None:
@@ -72,7 +79,9 @@ def running() -> Iterator[Box]:
         running_web(folder / "data", folder / "web.log") as web,
         chromium() as browser,
     ):
-        yield Box(made, redis, web, browser, Publisher(made.settings.paths.redis_socket))
+        yield Box(
+            made, redis, web, browser, Publisher(made.settings.paths.redis_socket), world.api_token(made.settings)
+        )
     shutil.rmtree(folder)
     os.environ.update(saved)
 
@@ -100,6 +109,7 @@ def marker(page: Page, code: str) -> Any:
 def test_the_first_load_without_the_map_is_small(box: Box) -> None:
     loaded: list[Request] = []
     page = box.browser.new_page(viewport={"width": 390, "height": 844})
+    box.sign_in(page)
     page.on("requestfinished", lambda request: loaded.append(request))  # noqa: PLW0108 - Playwright marks what it is given
     with page.expect_response("**/api/v1/vehicles"):
         page.goto(box.web.url, wait_until="load")

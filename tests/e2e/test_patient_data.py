@@ -138,7 +138,7 @@ def test_no_name_or_address_leaves_its_place(tmp_path: Path, relay: tuple[Relay,
     mail = {"DEPOTBOX_MAIL__HOST": "127.0.0.1", "DEPOTBOX_MAIL__PORT": str(relay[1]), "DEPOTBOX_LOG__LEVEL": "debug"}
     with RunningBox(tmp_path / "data", **mail) as box, Ears(Paths(box.data_dir)) as ears:
         hire(box)
-        with httpx.Client(base_url=f"http://127.0.0.1:{box.web_port}", timeout=20) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{box.web_port}", timeout=20, headers=box.token()) as client:
             drive(client, count=3)
             wait_for(lambda: relay[0].refused, "the relay has refused one", 60)
             retry_mails(box)

@@ -66,7 +66,9 @@ def test_the_same_replay_again_adds_nothing(box: RunningBox, relay: tuple[Relay,
 
 def test_the_api_shows_the_day(box: RunningBox) -> None:
     """Trips, trail and invoice PDF are what the database has."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{box.web_port}", timeout=10) as client:
+    token = box.token("viewer", "read")
+    box.token()  # an administrator: the box is set up
+    with httpx.Client(base_url=f"http://127.0.0.1:{box.web_port}", timeout=10, headers=token) as client:
         trips = client.get("/api/v1/trips", params={"limit": 50}).json()
         assert trips["total"] == TRIPS
         trip = trips["items"][0]["id"]

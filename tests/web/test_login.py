@@ -11,7 +11,8 @@ from sqlite_utils import Database
 
 from appliance import access, passwords
 from appliance.domain.access import IDLE, Instant
-from appliance.storage import users
+from appliance.errors import Refused
+from appliance.storage import identity, sessions, users
 from appliance.storage.db import open_depot, value, write_tx
 from tests.web import world
 from tests.web.conftest import Client, problem, put_cookie, sign_in, sign_out
@@ -240,3 +241,23 @@ def test_a_user_has_no_more_sessions_than_that(depot: world.World, db: Database)
         made = [access.begin_session(tx, 1, instant(depot)) for _ in range(25)]
     good = [session for session in made if access.of_session(db, session, instant(depot))]
     assert good == made[-20:]
+
+
+def test_a_link_of_a_demonstration_logs_in_once(stranger: Client, depot: world.World, db: Database) -> None:
+    with write_tx(db) as tx:
+        identity.put(tx, access.DEMONSTRATION, "2026-01-26")
+        token = access.sign_in_link(tx, 1, depot.now)
+        late = access.sign_in_link(tx, 2, depot.now - timedelta(hours=2))
+    answer = stranger.get(f"/sign-in/{token}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "Administrator" in stranger.get("/").text
+    for dead in (token, late, "x"):
+        problem(stranger.get(f"/sign-in/{dead}"), 404)
+
+
+def test_a_real_depot_has_no_such_links(stranger: Client, depot: world.World, db: Database) -> None:
+    with pytest.raises(Refused), write_tx(db) as tx:
+        access.sign_in_link(tx, 1, depot.now)
+    with write_tx(db) as tx:
+        sessions.add_link(tx, passwords.token_hash("a" * 32), 1, depot.now + timedelta(hours=1))
+    problem(stranger.get(f"/sign-in/{'a' * 32}"), 404)

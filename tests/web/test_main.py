@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance import access
 from appliance.errors import Unavailable
 from appliance.events import Event, Publisher
+from appliance.storage.db import open_depot, write_tx
 from tests.web import world
 from tests.web.serving import Redis, Web, free_port, running_web, wait_for
 from web.main import listen
@@ -80,6 +82,48 @@ def test_live_events_go_on_after_redis_was_killed(
             ] == "resync":  # one for the loss, one for the gap after it, or both in one
                 pass
             assert event == ("trip", '{"id":1}')
+
+
+def test_a_live_stream_ends_with_its_session_or_token_and_no_other_does(
+    depot: world.World, redis_server: Redis, tmp_path: Path
+) -> None:
+    """Also where another process ends them: a command, in this case."""
+    session, token = world.as_user(depot.settings, "dispatcher"), world.api_token(depot.settings, "viewer", "read")
+    other = world.as_user(depot.settings, "biller")
+    db = open_depot(depot.settings.paths.depot_db)
+    with running_web(depot.settings.paths.data_dir, tmp_path / "web.log") as web, ExitStack() as opened:
+
+        def stream(headers: dict[str, str]) -> http.client.HTTPResponse:
+            connection = opened.enter_context(closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)))
+            connection.request("GET", "/api/v1/live", headers=headers)
+            answer = opened.enter_context(closing(connection.getresponse()))
+            assert answer.readline().startswith(b"retry")
+            return answer
+
+        by_session = stream({"Cookie": f"depot={session.session}"})
+        by_token = stream(token)
+        by_other = stream({"Cookie": f"depot={other.session}"})
+        with write_tx(db) as tx:
+            access.end_session(tx, session.session)
+            access.revoke_token(tx, 1, who="test", now=depot.now)
+        began = time.monotonic()
+        by_session.read()  # to its end: the server closed it
+        by_token.read()
+        assert time.monotonic() - began < 6
+        wait_for(lambda: b"web.live_connected" in web.log.read_bytes(), "the hub is connected")
+        Publisher(depot.settings.paths.redis_socket).publish(Event("trip", "1", {"id": 1}))
+        assert next_event(by_other)[0] in {"trip", "resync"}
+    db.conn.close()
+
+
+def test_metrics_can_be_had_on_this_machine_without_a_token_and_nothing_else_can(
+    depot: world.World, redis_server: Redis, tmp_path: Path
+) -> None:
+    with running_web(depot.settings.paths.data_dir, tmp_path / "web.log") as web:
+        for path, status in (("/metrics", 200), ("/healthz", 200), ("/api/v1/trips", 401), ("/api/v1/live", 401)):
+            with closing(http.client.HTTPConnection("127.0.0.1", web.port, timeout=10)) as connection:
+                connection.request("GET", path)
+                assert connection.getresponse().status == status, path
 
 
 def test_ready_is_said_once_it_serves(

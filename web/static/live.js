@@ -19,9 +19,12 @@ export function listen(on) {
     }
     source.addEventListener("error", () => {
       on.link(false);
-      // A browser gives up for good on an answer that is no stream, such as a 503 while the box starts.
       clearTimeout(again);
-      if (source.readyState === EventSource.CLOSED) again = setTimeout(open, 2000);
+      if (source.readyState !== EventSource.CLOSED) return;
+      // A browser gives up for good on an answer that is no stream, such as a 503 while the box starts. Or the session is
+      // over: then asking for the state leads to the login page.
+      again = setTimeout(open, 2000);
+      on.resync();
     });
   };
   const close = () => {
