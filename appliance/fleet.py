@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import datetime
 
-from msgspec import UNSET, Struct, UnsetType
 from sqlite_utils import Database
 
-from appliance import ca, log, typed
+from appliance import ca, log
 from appliance.config import Settings
 from appliance.device_setup import Credentials
-from appliance.domain.trip import LevelOfService, carries
-from appliance.errors import DepotError, InputError, NotFound, Refused
-from appliance.events import Event
+from appliance.domain.trip import LevelOfService
+from appliance.errors import DepotError, NotFound, Refused
 from appliance.servers import access, accounts, tls
-from appliance.storage import alerts, audit, devices, shifts, times, trips, vehicles
+from appliance.storage import audit, devices, vehicles
 from appliance.storage.db import Row, Tx, write_tx
 
 _log = log.get(__name__)
-
-
-class VehicleDetails(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known of a vehicle; what is left out stays as it is. `levels` are the levels of service that it is fitted
-    for; `documents_expire_on` is the last day on which insurance and inspection are valid."""
-
-    name: str | UnsetType = UNSET
-    plate: str | UnsetType = UNSET
-    levels: list[LevelOfService] | UnsetType = UNSET
-    documents_expire_on: date | UnsetType | None = UNSET
-
-
-def _levels(given: list[LevelOfService], field: str) -> str:
-    if not given:
-        raise InputError(f"expected some of {', '.join(LevelOfService)}", subject=field)
-    return vehicles.levels_text(given)
-
-
-_CHECKS: dict[str, typed.Check] = {
-    "name": typed.name,
-    "plate": typed.line,
-    "levels": _levels,
-    "documents_expire_on": typed.day,
-}
 
 
 def add_vehicle(
@@ -81,7 +55,9 @@ def add_device(
     `source`. Raises NotFound, and Refused as `add_vehicle` does."""
     login = _Login(settings, certificate=certificate)
     with write_tx(db) as tx:
-        found = _vehicle(tx, code)
+        found = vehicles.by_code(tx, code)
+        if found is None:
+            raise NotFound("no such vehicle", subject=code, hint="`depotbox vehicle list` shows them")
         if found["disabled_at"]:
             raise Refused("it is disabled", subject=code, hint=f"depotbox vehicle enable {code}")
         username = login.add(tx, found["id"], code, now, who)
@@ -89,56 +65,6 @@ def add_device(
             _make_source(tx, username, now, who)
         chosen = devices.position_source(tx, found["id"])
     return login.told(username, code, position_source=chosen is not None and chosen["username"] == username)
-
-
-def change_vehicle(tx: Tx, code: str, details: VehicleDetails, *, who: str, now: datetime) -> Event:
-    """Changes what `details` gives. Raises NotFound, InputError, and Refused where a trip that the vehicle has needs a
-    level of service that it would lose."""
-    found = _vehicle(tx, code)
-    changed = {name: value for name, value in typed.columns(details, _CHECKS).items() if found[name] != value}
-    for trip in trips.open_of(tx, "vehicle_id", found["id"]) if "levels" in changed else []:
-        if not carries([LevelOfService(level) for level in changed["levels"].split()], LevelOfService(trip["level"])):
-            raise Refused(f"trip {trip['id']} needs {trip['level']}", subject=code, hint="assign it elsewhere first")
-    if changed:
-        vehicles.change(tx, found["id"], now, **changed)
-        audit.record(tx, who, "vehicle.changed", "vehicle", found["uid"], now, ", ".join(sorted(changed)))
-    return _changed(code)
-
-
-def disable_vehicle(db: Database, settings: Settings, code: str, *, now: datetime, who: str) -> Event:
-    """Takes a vehicle out of service: its shifts and its alert end, and the broker disconnects its devices and lets
-    them in no more until it is enabled. What it drove stays readable.
-
-    Raises NotFound; Refused where it is disabled already or trips are its, naming them; Unavailable as `revoke_device`.
-    """
-    with write_tx(db) as tx:
-        found = _vehicle(tx, code)
-        if found["disabled_at"]:
-            raise Refused("it is disabled already", subject=code)
-        if its := trips.open_of(tx, "vehicle_id", found["id"]):
-            raise Refused(trips.told(its), subject=code, hint="assign the trips to another vehicle")
-        shifts.end_all(tx, "vehicle_id", found["id"], now)
-        if alert := alerts.open_ones(tx).get(code):
-            alerts.close(tx, alert["id"], now)
-        vehicles.change(tx, found["id"], now, disabled_at=times.text(now))
-        audit.record(tx, who, "vehicle.disabled", "vehicle", found["uid"], now, code)
-    access.refresh(settings)
-    for device in devices.listed(db):
-        if device["vehicle_id"] == found["id"] and device["revoked_at"] is None:
-            access.push_off(settings, device["username"])
-    return _changed(code)
-
-
-def enable_vehicle(db: Database, settings: Settings, code: str, *, now: datetime, who: str) -> Event:
-    """Takes a vehicle into service again, with the devices that it had. Raises like `disable_vehicle`."""
-    with write_tx(db) as tx:
-        found = _vehicle(tx, code)
-        if not found["disabled_at"]:
-            raise Refused("it is not disabled", subject=code)
-        vehicles.change(tx, found["id"], now, disabled_at=None)
-        audit.record(tx, who, "vehicle.enabled", "vehicle", found["uid"], now, code)
-    access.refresh(settings)
-    return _changed(code)
 
 
 def make_source(db: Database, settings: Settings, username: str, *, now: datetime, who: str) -> Row:
@@ -216,18 +142,6 @@ class _Login:
             local_port=0 if issued else settings.mqtt.port,
             warning=warning,
         )
-
-
-def _vehicle(tx: Tx, code: str) -> Row:
-    found = vehicles.by_code(tx, code)
-    if found is None:
-        raise NotFound("no such vehicle", subject=code, hint="`depotbox vehicle list` shows them")
-    return found
-
-
-def _changed(code: str) -> Event:
-    """Pages ask for the fleet anew: the vehicle has no alert that needs somebody because of this change."""
-    return Event("alert", code, {"code": code, "state": None})
 
 
 def _make_source(tx: Tx, username: str, now: datetime, who: str) -> Row:

@@ -72,7 +72,7 @@ def change(tx: Tx, id: int, details: PatientDetails, *, who: str, now: datetime)
     """Changes what `details` gives, also of the payer that the patient is. Invoices that were issued stay as they are.
     Raises NotFound, InputError, and Refused for who was erased."""
     found = _kept(tx, id)
-    changed = {name: value for name, value in typed.columns(details, _CHECKS).items() if found[name] != value}
+    changed = typed.changed(details, _CHECKS, found)
     if "name" in changed:
         _must_be_new(tx, changed["name"])
     if not changed:

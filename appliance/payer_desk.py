@@ -80,7 +80,7 @@ def add(tx: Tx, new: NewPayer, settings: Settings, *, who: str, now: datetime) -
 def change(tx: Tx, id: int, details: PayerDetails, *, who: str, now: datetime) -> None:
     """Changes what `details` gives; invoices that were issued stay as they are. Raises NotFound and InputError."""
     found = get(tx, id)
-    changed = {name: value for name, value in typed.columns(details, _CHECKS).items() if found[name] != value}
+    changed = typed.changed(details, _CHECKS, found)
     if "name" in changed:
         if found["kind"] == "patient":
             raise InputError("the name of a patient who pays is the patient's", subject="name")

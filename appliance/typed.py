@@ -10,8 +10,8 @@ from typing import Any
 from msgspec import UNSET, Struct
 
 from appliance.errors import InputError
+from appliance.storage.vehicles import CODE
 
-CODE = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 
 Check = Callable[[Any, str], Any]
@@ -22,6 +22,11 @@ def columns(details: Struct, checks: Mapping[str, Check]) -> dict[str, Any]:
     return {
         name: check(given, name) for name, check in checks.items() if (given := getattr(details, name)) is not UNSET
     }
+
+
+def changed(details: Struct, checks: Mapping[str, Check], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `columns` that are not as they are found."""
+    return {name: given for name, given in columns(details, checks).items() if found[name] != given}
 
 
 def name(given: str, field: str) -> str:

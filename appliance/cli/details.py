@@ -26,6 +26,8 @@ DAY = _Day()
 
 
 def given(options: dict[str, Any], *days: str) -> dict[str, Any]:
-    """The options that were given; of `days`, an empty one becomes None."""
+    """The options that were given. Of `days`, an empty one becomes None; `\\n` ends a line of an address."""
     found = {name: value for name, value in options.items() if value is not None}
+    if "address" in found:
+        found["address"] = found["address"].replace("\\n", "\n")
     return {name: None if name in days and value == "" else value for name, value in found.items()}

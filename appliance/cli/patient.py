@@ -35,13 +35,6 @@ def _details(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _as_details(options: dict[str, Any]) -> PatientDetails:
-    found = given(options)
-    if "address" in found:
-        found["address"] = found["address"].replace("\\n", "\n")
-    return PatientDetails(**found)
-
-
 @patient.command()
 @click.argument("name")
 @_details
@@ -49,7 +42,7 @@ def _as_details(options: dict[str, Any]) -> PatientDetails:
 def add(settings: Settings, **options: Any) -> None:
     """Add the patient NAME, by which trips and manifests know the patient, and print the number."""
     with opened(settings) as db, write_tx(db) as tx:
-        id = patient_desk.add(tx, _as_details(options), who=operator(), now=clock.now())
+        id = patient_desk.add(tx, PatientDetails(**given(options)), who=operator(), now=clock.now())
     click.echo(id)
 
 
@@ -61,7 +54,7 @@ def add(settings: Settings, **options: Any) -> None:
 def set_(settings: Settings, id: int, **options: Any) -> None:
     """Change the patient with the number ID; what is not given stays as it is."""
     with opened(settings) as db, write_tx(db) as tx:
-        patient_desk.change(tx, id, _as_details(options), who=operator(), now=clock.now())
+        patient_desk.change(tx, id, PatientDetails(**given(options)), who=operator(), now=clock.now())
     click.echo(f"Patient {id} is changed.")
 
 

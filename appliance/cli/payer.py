@@ -46,13 +46,6 @@ def _details(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    found = given(options)
-    if "address" in found:
-        found["address"] = found["address"].replace("\\n", "\n")
-    return found
-
-
 @payer.command()
 @click.argument("name", default="")
 @click.option("--kind", type=click.Choice(["broker", "facility", "patient"]), required=True, help="Who it is.")
@@ -63,7 +56,7 @@ def add(settings: Settings, name: str, **options: Any) -> None:
     """Add the payer NAME, and print its number. Trips that waited for it are billed."""
     from appliance.sender import Sender  # here: nothing else waits for Celery
 
-    new = NewPayer(**_given(options | {"name": name or None}))
+    new = NewPayer(**given(options | {"name": name or None}))
     with opened(settings) as db, write_tx(db) as tx:
         id, asks = payer_desk.add(tx, new, settings, who=operator(), now=clock.now())
     Sender(settings).send(asks)
@@ -78,7 +71,7 @@ def add(settings: Settings, name: str, **options: Any) -> None:
 def set_(settings: Settings, payer: str, **options: Any) -> None:
     """Change the payer PAYER (its name or number); what is not given stays as it is."""
     with opened(settings) as db, write_tx(db) as tx:
-        payer_desk.change(tx, payer_id(tx, payer), PayerDetails(**_given(options)), who=operator(), now=clock.now())
+        payer_desk.change(tx, payer_id(tx, payer), PayerDetails(**given(options)), who=operator(), now=clock.now())
     click.echo(f"{payer} is changed.")
 
 

@@ -11,7 +11,7 @@ import click
 from msgspec import UNSET
 
 from appliance import ca as authority
-from appliance import clock, fleet, log
+from appliance import clock, fleet, log, vehicle_desk
 from appliance.cli import device_card
 from appliance.cli.depot import opened, operator
 from appliance.cli.details import DAY, given
@@ -22,9 +22,9 @@ from appliance.device_setup import Model
 from appliance.domain.trip import LevelOfService
 from appliance.errors import InputError, Unavailable
 from appliance.events import Publisher
-from appliance.fleet import VehicleDetails
 from appliance.storage import devices, vehicles
 from appliance.storage.db import Row, write_tx
+from appliance.vehicle_desk import VehicleDetails
 
 
 @click.group()
@@ -129,7 +129,7 @@ def set_(settings: Settings, code: str, levels: str | None, **options: Any) -> N
     fitted = [_level(word) for word in re.findall(r"[^\s,]+", levels)] if levels is not None else UNSET
     details = VehicleDetails(levels=fitted, **given(options, "documents_expire_on"))
     with opened(settings) as db, write_tx(db) as tx:
-        event = fleet.change_vehicle(tx, code, details, now=clock.now(), who=operator())
+        event = vehicle_desk.change(tx, code, details, now=clock.now(), who=operator())
     Publisher(settings.paths.redis_socket).publish(event)
     click.echo(f"{code} is changed.")
 
@@ -141,7 +141,7 @@ def disable(settings: Settings, code: str) -> None:
     """Take the vehicle CODE out of service: its devices are shut out at once, and nothing can be assigned to it.
     Refused while it has trips."""
     with opened(settings) as db:
-        event = fleet.disable_vehicle(db, settings, code, now=clock.now(), who=operator())
+        event = vehicle_desk.disable(db, settings, code, now=clock.now(), who=operator())
     Publisher(settings.paths.redis_socket).publish(event)
     click.echo(f"{code} is disabled.")
 
@@ -152,7 +152,7 @@ def disable(settings: Settings, code: str) -> None:
 def enable(settings: Settings, code: str) -> None:
     """Take the vehicle CODE into service again, with its devices."""
     with opened(settings) as db:
-        event = fleet.enable_vehicle(db, settings, code, now=clock.now(), who=operator())
+        event = vehicle_desk.enable(db, settings, code, now=clock.now(), who=operator())
     Publisher(settings.paths.redis_socket).publish(event)
     click.echo(f"{code} is enabled.")
 

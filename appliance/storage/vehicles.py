@@ -13,14 +13,14 @@ from appliance.errors import InputError
 from appliance.storage import sync_log, times, uids
 from appliance.storage.db import Row, Tx, insert, row, rows, update, value
 
-_CODE = re.compile(r"[A-Za-z0-9_-]{1,32}")  # it is a level of an MQTT topic
+CODE = re.compile(r"[A-Za-z0-9_-]{1,32}")  # of vehicles it is a level of an MQTT topic
 
 
 def add(
     tx: Tx, code: str, now: datetime, *, name: str = "", plate: str = "", levels: Collection[str] = ("ambulatory",)
 ) -> int:
     """Adds a vehicle and returns its id. Raises InputError where the code is taken or cannot stand in a topic."""
-    if not _CODE.fullmatch(code):
+    if not CODE.fullmatch(code):
         raise InputError("expected 1 to 32 letters, digits, - or _", subject=f"vehicle code {code!r}")
     if by_code(tx, code):
         raise InputError("there is already a vehicle with this code", subject=code)

@@ -11,17 +11,17 @@ from litestar.params import FromPath, QueryParameter, RequestBody
 from msgspec import Meta, Struct, field
 from sqlite_utils import Database
 
-from appliance import alerts, clock, trails
+from appliance import alerts, clock, trails, vehicle_desk
 from appliance import fleet as fleet_desk
 from appliance.device_setup import Credentials
 from appliance.domain.presence import state_of
 from appliance.domain.trip import LevelOfService
 from appliance.events import Event
-from appliance.fleet import VehicleDetails
 from appliance.storage import alerts as alert_rows
 from appliance.storage import board, devices
 from appliance.storage import vehicles as vehicle_rows
 from appliance.storage.db import Row, write_tx
+from appliance.vehicle_desk import VehicleDetails
 from web.api import trail
 from web.api.answers import Alert, Page, RunningTrip, Vehicle, levels, make
 from web.api.trips import Limit, Offset
@@ -147,7 +147,7 @@ def add_vehicle(parts: Given, data: RequestBody[NewVehicle]) -> Credentials:
 def change_vehicle(parts: Given, code: FromPath[str], data: RequestBody[VehicleDetails]) -> VehicleRecord:
     with parts.db() as db:
         with write_tx(db) as tx:
-            event = fleet_desk.change_vehicle(tx, code, data, now=parts.now(), who=parts.who)
+            event = vehicle_desk.change(tx, code, data, now=parts.now(), who=parts.who)
         return _said(parts, db, code, event)
 
 
@@ -160,14 +160,14 @@ def change_vehicle(parts: Given, code: FromPath[str], data: RequestBody[VehicleD
 )
 def disable_vehicle(parts: Given, code: FromPath[str]) -> VehicleRecord:
     with parts.db() as db:
-        event = fleet_desk.disable_vehicle(db, parts.settings, code, now=parts.now(), who=parts.who)
+        event = vehicle_desk.disable(db, parts.settings, code, now=parts.now(), who=parts.who)
         return _said(parts, db, code, event)
 
 
 @post("/vehicles/{code:str}/enable", sync_to_thread=True, status_code=200, summary="Take it into service again")
 def enable_vehicle(parts: Given, code: FromPath[str]) -> VehicleRecord:
     with parts.db() as db:
-        event = fleet_desk.enable_vehicle(db, parts.settings, code, now=parts.now(), who=parts.who)
+        event = vehicle_desk.enable(db, parts.settings, code, now=parts.now(), who=parts.who)
         return _said(parts, db, code, event)
 
 
