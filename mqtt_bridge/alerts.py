@@ -60,26 +60,32 @@ class Alerts:
                 self._follow(alert, looks.get(code), duties.get(code), now)
             due = self._due(looks, duties)
             for code in due - open_ones.keys():
-                self._open(duties[code], looks[code], now)
+                self._open(duties[code], looks.get(code), now)
         except Busy:
             return
 
     def _due(self, looks: Mapping[str, Look], duties: Mapping[str, Row]) -> set[str]:
-        """The vehicles at work whose outage, and the quiet since their newest fix, have lasted for `alert_s`."""
-        instant, limit_s = self._monotonic(), self._settings.limits.alert_s
-        out = {code for code, look in looks.items() if look.outage and code in duties}
+        """The vehicles at work whose outage, and the quiet since their newest fix, have lasted for `alert_s`; and those
+        without any fix, once they have been at work for `silent_s`."""
+        instant = self._monotonic()
+        out = {code for code in duties if code not in looks or looks[code].outage}
         self._began = {code: self._began.get(code, instant) for code in out}
-        return {
-            code for code, began in self._began.items() if instant - max(began, looks[code].heard or began) >= limit_s
-        }
+        return {code for code, began in self._began.items() if instant >= self._due_at(looks.get(code), began)}
 
-    def _open(self, duty: Row, look: Look, now: datetime) -> None:
-        since = look.signs.offline_at if look.state is presence.VehicleState.offline else look.signs.fix_at
+    def _due_at(self, look: Look | None, began: float) -> float:
+        limits = self._settings.limits
+        return began + limits.silent_s if look is None else max(began, look.heard or began) + limits.alert_s
+
+    def _open(self, duty: Row, look: Look | None, now: datetime) -> None:
+        state, since = presence.VehicleState.silent, times.parse(duty["since"])
+        if look is not None:
+            state = look.state
+            since = (state is presence.VehicleState.offline and look.signs.offline_at) or look.signs.fix_at
         with write_tx(self._db) as tx:
-            asks = alerts.open_alert(tx, duty, look.state, since or now, self._settings, now)
+            asks = alerts.open_alert(tx, duty, state, since, self._settings, now)
         if asks is not None:
-            _log.warning("alert.opened", vehicle=duty["code"], state=look.state.value, trip=duty["trip_id"])
-            self._say([_event(duty["code"], look.state.value)], asks)
+            _log.warning("alert.opened", vehicle=duty["code"], state=state.value, trip=duty["trip_id"])
+            self._say([_event(duty["code"], state.value)], asks)
 
     def _follow(self, alert: Row, look: Look | None, duty: Row | None, now: datetime) -> None:
         # A state that stands only on fixes from before the start of this process is no sign that it is well again.

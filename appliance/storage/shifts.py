@@ -61,13 +61,15 @@ def listed(db: Database, ends_after: datetime | None) -> list[Row]:
 
 
 def at_work(db: Database, now: datetime | None) -> dict[str, Row]:
-    """By code, the vehicles with a trip under way or a shift: vehicle_id, trip_id, driver_id, name and phone.
+    """By code, the vehicles with a trip under way or a shift: vehicle_id, trip_id, driver_id, name, phone and `since`.
 
-    The driver is that of the trip, else that of the shift. Without a `now` that can be trusted only trips count.
+    The driver is that of the trip, else that of the shift; `since` is the first stamp of the trip, else the start of
+    the shift. Without a `now` that can be trusted only trips count.
     """
     found = rows(
         db,
-        f"""SELECT v.code, v.id AS vehicle_id, t.id AS trip_id, d.id AS driver_id, d.name, d.phone
+        f"""SELECT v.code, v.id AS vehicle_id, t.id AS trip_id, d.id AS driver_id, d.name, d.phone,
+              coalesce(t.en_route_at, t.arrived_pickup_at, t.on_board_at, t.updated_at, s.starts_at) AS since
             FROM vehicles v
             LEFT JOIN trips t ON t.id = (
               SELECT max(r.id) FROM trips r WHERE r.vehicle_id = v.id AND r.state IN ({_RUNNING}))

@@ -141,6 +141,39 @@ def test_each_outage_is_told_on_a_shift_too(depot_of: Depot, outage: Callable[[D
     assert len(depot_of.told) == 1
 
 
+def test_a_van_at_work_of_which_nothing_was_ever_heard_is_told_once_until_it_reports(depot_of: Depot) -> None:
+    with write_tx(depot_of.db) as tx:
+        shifts.add(tx, depot_of.cast.van, depot_of.cast.driver, NOON, NOON + timedelta(hours=8), "test", NOON)
+    depot_of.go(590)
+    assert depot_of.open == []
+    depot_of.go(2000)
+    (alert,) = depot_of.open
+    assert (alert["state"], alert["driver_phone"]) == ("silent", PHONE)
+    assert depot_of.told == [
+        f"Vehicle VAN-1 is silent, no position since 12:00. The driver is Dee Frost, {PHONE}.",
+    ]
+    depot_of.fix()
+    depot_of.go(10)
+    assert rows.open_ones(depot_of.db) == {}
+    assert len(depot_of.told) == 1
+
+
+def test_a_van_on_a_trip_of_which_nothing_was_ever_heard_is_told_by_its_trip(depot_of: Depot, trip: int) -> None:
+    depot_of.go(2000)
+    assert [alert["trip_id"] for alert in depot_of.open] == [trip]
+    assert "no position since 12:00" in depot_of.told[0]
+
+
+def test_a_van_without_work_of_which_nothing_was_ever_heard_is_no_alarm(depot_of: Depot) -> None:
+    depot_of.go(3600, step=60)
+    with write_tx(depot_of.db) as tx:
+        say(tx, new_trip(tx, depot_of.clock.at), Event.on_board, depot_of.clock.at)
+    depot_of.go(590)  # its time begins with the trip
+    assert rows.open_ones(depot_of.db) == {}
+    depot_of.go(20)
+    assert "no position since 13:00" in depot_of.told[0]
+
+
 def test_what_sleeps_in_the_yard_is_no_alarm(depot_of: Depot) -> None:
     with write_tx(depot_of.db) as tx:
         new_trip(tx)  # given to it, not begun
