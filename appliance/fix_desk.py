@@ -76,8 +76,8 @@ def _fix(found: Row, name: str, settings: Settings, now: datetime) -> Fix:
     if found["reason"] == Reason.too_large:
         raise Refused("only the beginning of its message was kept", subject=name)
     element = decode_one(found["payload"])
-    fix = element.fix if element else None
-    why = check_position(fix) if fix else element.rejection if element else None
+    fix = element.fix
+    why = check_position(fix) if fix else element.rejection
     if fix is None or why:
         raise Refused(f"it cannot be used: {why or 'it is no fix'}", subject=name)
     oldest = OLDEST.date()

@@ -51,11 +51,12 @@ class Bridge:
         for message in messages:
             address = topics.address(message.topic)
             if address is None or address.kind == "gps":
-                self.ingest.add(message, address)  # also what is no topic of ours: acknowledged in its turn
-                pending = True
-                if self.ingest.full:
+                gone = self.ingest.add(message, address)  # also what is no topic of ours: acknowledged in its turn
+                pending = not gone and not self.ingest.full
+                if not pending:
                     self._commit()
-                    pending = False
+                if gone:
+                    self.presence.status(gone.code, gone.username, b"offline", retained=False)
                 continue
             if pending:
                 self._commit()
@@ -93,6 +94,8 @@ class Bridge:
         said = Counter((one.vehicle, one.rejection.reason.value, one.rejection.limit) for one in stored.refused)
         for (vehicle, reason, expected), count in said.items():
             _log.warning("fix.rejected", vehicle=vehicle, reason=reason, expected=expected, fixes=count)
+        for (vehicle, kind), messages in stored.no_fix.items():
+            _log.info("message.no_fix", vehicle=vehicle, kind=kind, messages=messages)
         self.live.see(stored.newest)
 
     def _trip_event(self, message: Message, vehicle: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from appliance import clock
 from appliance.config import Settings
 from appliance.domain.fix import Fix, Limits, Reason, Rejection, check
 from appliance.payloads.elements import decode
+from appliance.payloads.owntracks import LAST_WILL
 from appliance.storage.gps_rows import newer
 from appliance.storage.gps_writer import Arrival, Batch, Refused, Writer
 from mqtt_bridge.client import Message
@@ -37,6 +39,8 @@ class Stored:
     newest: dict[str, tuple[int, Fix]]
     """vehicle code -> (vehicle id, its newest fix of this group)."""
     refused: list[Refused]
+    no_fix: Counter[tuple[str, str]]
+    """(vehicle code, or the device's name where that is not known; what it was) -> messages that are no fixes."""
     new_rows: int
 
 
@@ -47,6 +51,7 @@ class _Group:
     numbers: list[tuple[Key, int]] = field(default_factory=list)
     publishers: dict[int, Publisher] = field(default_factory=dict)
     newest: dict[str, tuple[int, Fix]] = field(default_factory=dict)
+    no_fix: Counter[tuple[str, str]] = field(default_factory=Counter)
     clock_trusted: bool | None = None
 
 
@@ -65,32 +70,40 @@ class Ingest:
         self._limiter: Limiter[_Sender] = Limiter(settings.limits.fixes_per_s, settings.limits.fixes_burst)
         self._group = _Group()
 
-    def add(self, message: Message, address: Address | None) -> None:
-        """Takes a GPS message into the group. A retained one is no new fix; an empty one, or one without an address,
-        says nothing. That of a device above its limit is not looked into: its numbers are not acknowledged, so a device
-        that numbers sends them again."""
+    def add(self, message: Message, address: Address | None) -> Publisher | None:
+        """Takes a GPS message into the group; returns the position source whose last will it is, if it is OwnTracks'.
+
+        A retained one is no news, and one without an address says nothing. That of a device above its limit is not
+        looked into: its numbers are not acknowledged, so a device that numbers sends them again.
+        """
         group = self._group
         group.messages.append(message)
-        if address is None or message.retained or not message.payload:
-            return
+        if address is None or message.retained:
+            return None
         publisher = self._directory.find(address)
         if isinstance(publisher, Publisher) and not self._limiter.allows(_sender(publisher), time.monotonic()):
-            return
+            return None
         if group.clock_trusted is None:  # a look at the file system, once a group
             group.clock_trusted = clock.trusted(self._settings)
         elements = decode(message.payload, self._settings.limits.payload_bytes)
         if isinstance(publisher, Publisher):
             self._limiter.charge(_sender(publisher), len(elements) or 1)
+        gone = None
         for element in elements:
             if isinstance(publisher, Rejection):
-                if element.fix or element.rejection:
-                    self._refuse(
-                        address.vehicle or address.device or "", None, publisher, element.raw, message.received
-                    )
+                name = address.vehicle or address.device or ""
+                if element.kind:
+                    group.no_fix[name, element.kind] += 1
+                else:
+                    self._refuse(name, None, publisher, element.raw, message.received)
                 continue
             group.publishers[publisher.device] = publisher
             if element.seq is not None:
                 group.numbers.append(((publisher.device, element.epoch), element.seq))
+            if element.kind:
+                group.no_fix[publisher.code, element.kind] += 1
+                if element.kind == LAST_WILL and publisher.source:
+                    gone = publisher
             rejection = element.rejection
             if element.fix is not None:
                 rejection = check(element.fix, message.received, self._limits, group.clock_trusted)
@@ -98,6 +111,7 @@ class Ingest:
                 self._accept(publisher, element.fix, message.received)
             elif rejection is not None:
                 self._refuse(publisher.code, publisher.device, rejection, element.raw, message.received)
+        return gone
 
     @property
     def full(self) -> bool:
@@ -121,7 +135,7 @@ class Ingest:
         for (device, epoch), seq in group.batch.sequences.items():
             publisher = group.publishers[device]
             numbering.setdefault((publisher.code, publisher.username), []).append((epoch, seq))
-        return Stored(group.messages, numbering, group.newest, group.batch.refused, new_rows)
+        return Stored(group.messages, numbering, group.newest, group.batch.refused, group.no_fix, new_rows)
 
     def _accept(self, publisher: Publisher, fix: Fix, received: datetime) -> None:
         self._group.batch.arrivals.append(Arrival(publisher.vehicle, publisher.device, fix, received))

@@ -16,6 +16,7 @@ SUBSCRIPTIONS = (
     f"{ROOT}/vehicles/+/status",
     f"{ROOT}/vehicles/+/status/+",
     f"{OWNTRACKS}/+/+",
+    f"{OWNTRACKS}/+/+/+",
 )
 """What the bridge listens to."""
 
@@ -40,7 +41,7 @@ def address(topic: str) -> Address | None:
     them.
     """
     parts = topic.split("/")
-    if parts[0] == OWNTRACKS and len(parts) == 3:
+    if parts[0] == OWNTRACKS and len(parts) in (3, 4):
         return Address("gps", None, parts[1])
     if parts[:3] != [*ROOT.split("/"), "vehicles"]:
         return None

@@ -14,7 +14,7 @@ from appliance.domain.fix import Fix, Reason, Rejection
 from appliance.payloads import flespi, hfp, native, owntracks, teltonika, traccar_client, traccar_forward
 from appliance.payloads.values import SHOWN, Bad, Body, whole
 
-_Format = tuple[Callable[[Body], bool], Callable[[Body], Fix | None]]
+_Format = tuple[Callable[[Body], bool], Callable[[Body], Fix | str]]
 
 _FORMATS: tuple[_Format, ...] = tuple(
     (format.fits, format.read)
@@ -39,7 +39,7 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 class Element(msgspec.Struct, frozen=True, gc=False):
     """One element of a message: its fix or why it has none, its own bytes, and its numbering if it carries one.
 
-    Neither fix nor rejection: it is no new fix, and only its number counts.
+    Neither fix nor rejection: it is known to be no new fix, `kind` says what it is, and only its number counts.
     """
 
     fix: Fix | None
@@ -47,58 +47,58 @@ class Element(msgspec.Struct, frozen=True, gc=False):
     raw: bytes
     epoch: int = 0
     seq: int | None = None
+    kind: str = ""
 
 
 def decode(payload: bytes, limit_bytes: int) -> list[Element]:
-    """The elements of a message, in its order; none for one that is no fix, such as an OwnTracks `lwt`.
-
-    The limit is for each fix: an array is as large as the broker lets through.
-    """
+    """The elements of a message, in its order, at least one. The limit is for each fix: an array is as large as the
+    broker lets through."""
+    if not payload:
+        return [Element(None, None, payload, kind="empty")]
     if not _is_array(payload):
-        return _read(payload) if len(payload) <= limit_bytes else _too_large(payload, limit_bytes)
+        return [_read(payload, limit_bytes)]
     try:
         parts = _parts.decode(payload)
     except _UNREADABLE as error:
-        return [_unreadable(error, payload)] if len(payload) <= limit_bytes else _too_large(payload, limit_bytes)
-    return [
-        element
-        for part in map(bytes, parts)
-        for element in (_read(part) if len(part) <= limit_bytes else _too_large(part, limit_bytes))
-    ]
+        return [_unreadable(error, payload) if len(payload) <= limit_bytes else _too_large(payload, limit_bytes)]
+    return [_read(bytes(part), limit_bytes) for part in parts] or [Element(None, None, payload, kind="empty array")]
 
 
-def decode_one(raw: bytes) -> Element | None:
-    """The element whose bytes were kept; None where it is no fix."""
-    found = _read(raw)
-    return found[0] if found else None
+def decode_one(raw: bytes) -> Element:
+    """The element whose bytes were kept."""
+    return _read(raw, len(raw))
 
 
-def _read(raw: bytes) -> list[Element]:
+def _read(raw: bytes, limit_bytes: int) -> Element:
+    if len(raw) > limit_bytes:
+        return _too_large(raw, limit_bytes)
     try:
         body = _body.decode(raw)
     except _UNREADABLE as error:
-        return [_unreadable(error, raw)]
+        return _unreadable(error, raw)
     if type(body) is not dict:
-        return [Element(None, Rejection(Reason.unparsable, type(body).__name__, "a JSON object"), raw)]
+        return Element(None, Rejection(Reason.unparsable, type(body).__name__, "a JSON object"), raw)
     epoch, seq = _numbering(body.get("seq"), body.get("epoch"))
     try:
         for fits, read in _FORMATS:
             if fits(body):
-                fix = read(body)
-                return [] if fix is None and seq is None else [Element(fix, None, raw, epoch, seq)]
+                found = read(body)
+                if isinstance(found, Fix):
+                    return Element(found, None, raw, epoch, seq)
+                return Element(None, None, raw, epoch, seq, found)
         raise Bad(Reason.no_position, ", ".join(sorted(body)), "a known format")
     except Bad as bad:
-        return [Element(None, bad.rejection, raw, epoch, seq)]  # a rejected fix keeps its number
+        return Element(None, bad.rejection, raw, epoch, seq)  # a rejected fix keeps its number
 
 
-def _too_large(raw: bytes, limit_bytes: int) -> list[Element]:
+def _too_large(raw: bytes, limit_bytes: int) -> Element:
     """Rejected, but with its number: a device that waits for it would never go on."""
     rejection = Rejection(Reason.too_large, f"{len(raw)} bytes", f"{limit_bytes} bytes")
     try:
         numbers = _numbers.decode(raw)
     except _UNREADABLE:
         numbers = _Numbers()
-    return [Element(None, rejection, raw[:limit_bytes], *_numbering(numbers.seq, numbers.epoch))]
+    return Element(None, rejection, raw[:limit_bytes], *_numbering(numbers.seq, numbers.epoch))
 
 
 def _numbering(seq: Any, epoch: Any) -> tuple[int, int | None]:

@@ -18,11 +18,11 @@ def fits(body: Body) -> bool:
     return "position" in body and "device" in body
 
 
-def read(body: Body) -> Fix | None:
-    """None for a position that is outdated."""
+def read(body: Body) -> Fix | str:
+    """`outdated` for a position that is."""
     position = below(body, "position")
     if flag(position.get("outdated")):
-        return None
+        return "outdated"
     if flag(position.get("valid")) is False:
         raise Bad(Reason.no_position, "valid is false", "a valid position")
     attributes = below(position, "attributes")

@@ -37,8 +37,10 @@ class Broker:
 class Mqtt:
     """Connected when it is made; keeps what comes in."""
 
-    def __init__(self, settings: Settings, name: str, *, device: bool = False, will: str | None = None) -> None:
-        """`will`: the topic on which the broker says `offline` when the connection drops."""
+    def __init__(
+        self, settings: Settings, name: str, *, device: bool = False, will: str | None = None, says: bytes = b"offline"
+    ) -> None:
+        """`will`: the topic on which the broker says `offline`, or what is given, when the connection drops."""
         self.got: list[Heard] = []
         self.on_heard: Callable[[str, Any], None] = lambda _topic, _body: None
         self._subscribed: list[int] = []
@@ -49,7 +51,7 @@ class Mqtt:
         login = (name, PASSWORD) if device else ("loopback", own_password(settings.paths, "loopback"))
         self._paho.username_pw_set(*login)
         if will:
-            self._paho.will_set(will, b"offline", qos=1, retain=True)
+            self._paho.will_set(will, says, qos=1, retain=True)
         self._paho.on_message = self._heard
         self._paho.on_subscribe = lambda *_: self._subscribed.append(1)
         self._paho.connect("127.0.0.1" if device else str(settings.paths.mqtt_socket), settings.mqtt.port)

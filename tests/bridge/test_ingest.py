@@ -159,18 +159,21 @@ def test_a_message_that_is_too_large_does_not_hold_up_the_numbering(ingest: Inge
     assert rejected(gps_store) == [(VAN, "too_large")]
 
 
-def test_what_is_no_fix_counts_by_its_number_and_leaves_nothing(ingest: Ingest, gps_store: Store) -> None:
+def test_what_is_no_fix_counts_by_its_number_and_its_kind(ingest: Ingest, gps_store: Store) -> None:
     stored = take(ingest, message([fix(0, seq=1), {"_type": "lwt", "seq": 2}, {"_type": "lwt"}, fix(1, seq=3)]))
     assert stored.numbering == {(VAN, TRACKER): [(0, 3)]}
-    take(ingest, message({"_type": "lwt", "seq": 2}, topics.gps("VAN-9")))
+    assert stored.no_fix == {(VAN, "lwt"): 2}
+    stored = take(ingest, message({"_type": "lwt", "seq": 2}, topics.gps("VAN-9")), message(b"[]"))
+    assert stored.no_fix == {("VAN-9", "lwt"): 1, (VAN, "empty array"): 1}
     assert gps_store.rejected()[1] == 0
 
 
-def test_a_retained_an_empty_and_an_unknown_message_are_only_acknowledged(ingest: Ingest, gps_store: Store) -> None:
+def test_a_retained_an_empty_and_an_unknown_message_leave_no_row(ingest: Ingest, gps_store: Store) -> None:
     group = [message(fix(), retained=True), message(b""), message(fix(), "depot/v2/whatever")]
     stored = take(ingest, *group)
     assert stored.messages == group
     assert stored.new_rows == 0
+    assert stored.no_fix == {(VAN, "empty"): 1}
     assert gps_store.rejected()[1] == 0
 
 

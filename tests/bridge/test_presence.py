@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from mqtt_bridge.live import Live
 from mqtt_bridge.main import stored
 from mqtt_bridge.presence import Presence
 from tests.bridge.mqtt import Broker, Mqtt
-from tests.bridge.workbench import Workbench
+from tests.bridge.workbench import Workbench, message
 from tests.bridge.workbench import fix as native
 from tests.cast import NOON, OTHER_VAN, VAN, Cast, SetClock, eastward, new_trip, say
 from tests.servers import Redis, Role, wait_for
@@ -237,6 +237,11 @@ def test_the_state_stands_in_redis_and_is_there_again_after_a_wipe(
     assert (told()["state"], told()["offline_at"]) == ("offline", "2026-01-26T12:00:00.000Z")
 
 
+def location(at: datetime) -> dict[str, Any]:
+    """What the OwnTracks app sends."""
+    return {"_type": "location", "lat": 53.4, "lon": -2.9, "tst": int(at.timestamp()), "vel": 30}
+
+
 class TestLastWill:
     """On a real broker."""
 
@@ -263,6 +268,37 @@ class TestLastWill:
         self.becomes(bench, "live")
         again.publish(topics.status(VAN), b"", retain=True)
         self.becomes(bench, "live")
+
+    def test_an_owntracks_app_that_the_broker_loses_is_offline_until_its_next_fix(
+        self, bench: Workbench, client: Callable[..., Mqtt]
+    ) -> None:
+        topic, will = f"owntracks/{VAN}-1/phone", b'{"_type": "lwt", "tst": 1769443022}'
+        phone = client(f"{VAN}-1", device=True, will=topic, says=will)
+        phone.publish(topic, location(clock.now()))
+        phone.publish(f"{topic}/event", location(clock.now()) | {"_type": "transition"})
+        self.becomes(bench, "live")
+        phone.drop()
+        self.becomes(bench, "offline")
+        again = client(f"{VAN}-1", device=True)
+        again.publish(topic, location(clock.now() + timedelta(seconds=1)))
+        self.becomes(bench, "live")
+
+    def test_an_owntracks_last_will_counts_in_its_order_only_when_it_is_new_and_the_position_sources(
+        self, bench: Workbench
+    ) -> None:
+        topic, will, now = f"owntracks/{VAN}-1/phone", {"_type": "lwt"}, clock.now()
+
+        def comes(*messages: Message) -> str:
+            bench.bridge.handle(list(messages))
+            return bench.presence.look()[VAN].state
+
+        def heard(body: dict[str, Any], on: str = topic, **more: Any) -> Message:
+            return message(body, on, qos=0, received=now, **more)
+
+        first, second = (heard(location(now + timedelta(seconds=n))) for n in (2, 3))
+        assert comes(first, heard(will)) == "offline"
+        assert comes(heard(will), second) == "live"
+        assert comes(heard(will, retained=True), heard(will, f"owntracks/{OTHER_VAN}-1/phone")) == "live"
 
     def test_a_tablet_that_is_switched_off_takes_nothing_offline(
         self, bench: Workbench, client: Callable[..., Mqtt], broker_db: Database, broker: Broker

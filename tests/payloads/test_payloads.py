@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from appliance.domain.fix import Fix, Limits, Reason, Rejection, check
 from appliance.payloads.elements import Element, decode
+from appliance.payloads.owntracks import NO_FIX
 from appliance.storage.gps_rows import FORMATS, to_row
 from tests.cast import NOON
 from tests.payloads.test_golden import GOLDEN
@@ -83,11 +84,23 @@ def test_a_number_that_cannot_be_acknowledged_is_none(seq: object) -> None:
     assert one(native(seq=seq)).seq is None
 
 
-@pytest.mark.parametrize(
-    "kind", ["lwt", "transition", "waypoint", "waypoints", "status", "encrypted", "card", "", None, 7, {}]
-)
-def test_an_owntracks_message_that_is_no_location_says_nothing(kind: object) -> None:
-    assert decode(json.dumps(owntracks(_type=kind)).encode(), LIMIT) == []
+@pytest.mark.parametrize("kind", sorted(NO_FIX))
+def test_an_owntracks_message_that_is_no_location_is_no_fix_and_says_what_it_is(kind: str) -> None:
+    element = one(owntracks(_type=kind))
+    assert (element.fix, element.rejection, element.kind) == (None, None, kind)
+
+
+@pytest.mark.parametrize("kind", ["foo", "Location", "", None, 7, {}, []])
+def test_a_type_that_owntracks_does_not_have_is_rejected_by_name_also_with_a_good_position(kind: object) -> None:
+    element = one(owntracks(_type=kind))
+    assert element.rejection
+    assert (element.fix, element.rejection.reason) == (None, Reason.no_position)
+    assert "_type" in element.rejection.value
+
+
+def test_an_encrypted_message_is_rejected_with_what_to_do() -> None:
+    rejection = one({"_type": "encrypted", "data": "7JfhWg"}).rejection
+    assert "unparsable: _type = 'encrypted' (expected the app's payload encryption switched off" in str(rejection)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +128,7 @@ def test_what_is_no_fix_has_its_reason(body: object, reason: Reason) -> None:
     assert reason_of(body) == reason
 
 
-@pytest.mark.parametrize("payload", [b"", b"{", b"\xff\xfe", b'{"lat": 1e999}', b"[1,", b'"\\ud800"', b"\0"])
+@pytest.mark.parametrize("payload", [b" ", b"{", b"\xff\xfe", b'{"lat": 1e999}', b"[1,", b'"\\ud800"', b"\0"])
 def test_what_is_no_json_is_one_rejection_with_all_its_bytes(payload: bytes) -> None:
     (element,) = decode(payload, LIMIT)
     assert element.rejection is not None
@@ -137,14 +150,15 @@ def test_good_and_bad_in_one_array_are_judged_each_by_itself() -> None:
     found = decode(json.dumps(body).encode(), LIMIT)
     kinds = [element.rejection.reason if element.rejection else element.fix and element.fix.format for element in found]
     assert kinds == [
-        "native", "unparsable", "owntracks", "unparsable", "no_position", "unparsable", "native",
+        "native", "unparsable", "owntracks", None, "unparsable", "no_position", "unparsable", "native",
     ]  # fmt: skip
-    assert [element.seq for element in found] == [1, None, None, None, 2, None, 3]
-    assert [json.loads(element.raw) for element in found] == [body[n] for n in (0, 1, 2, 4, 5, 6, 7)]
+    assert [element.seq for element in found] == [1, None, None, None, None, 2, None, 3]
+    assert [json.loads(element.raw) for element in found] == body
 
 
-def test_an_empty_array_says_nothing() -> None:
-    assert decode(b"[]", LIMIT) == []
+@pytest.mark.parametrize(("payload", "kind"), [(b"", "empty"), (b"[]", "empty array"), (b" [ ]", "empty array")])
+def test_an_empty_message_is_no_fix_and_says_so(payload: bytes, kind: str) -> None:
+    assert decode(payload, LIMIT) == [Element(None, None, payload, kind=kind)]
 
 
 def test_a_fix_above_the_limit_is_a_rejection_of_that_size_with_its_number() -> None:
@@ -180,8 +194,13 @@ def test_a_message_above_the_limit_that_cannot_be_read_is_its_rejection_alone(pa
 
 def test_an_element_that_cannot_be_read_takes_no_other_along() -> None:
     found = decode(b'[{"lat": 53.4, "lon": -2.9, "t": 1769443022}, {"lat": 1e999}, "\xff", {"_type": "lwt"}]', LIMIT)
-    assert [element.rejection and element.rejection.reason for element in found] == [None, "unparsable", "unparsable"]
-    assert [element.raw for element in found[1:]] == [b'{"lat": 1e999}', b'"\xff"']
+    assert [element.rejection and element.rejection.reason for element in found] == [
+        None,
+        "unparsable",
+        "unparsable",
+        None,
+    ]
+    assert [element.raw for element in found[1:3]] == [b'{"lat": 1e999}', b'"\xff"']
 
 
 @pytest.mark.parametrize(
@@ -191,7 +210,7 @@ def test_an_element_that_cannot_be_read_takes_no_other_along() -> None:
 )  # fmt: skip
 def test_a_value_nested_without_end_is_a_rejection_at_any_depth(template: str) -> None:
     """At a certain depth it can be read but not written out again: that must not end the bridge, over and over."""
-    for depth in [*range(1, 50), *range(900, 1010), 20_000]:
+    for depth in [*range(2, 50), *range(900, 1010), 20_000]:
         for element in decode((template % ("[" * depth + "]" * depth)).encode(), LIMIT):
             assert (element.fix is None) != (element.rejection is None)
 
@@ -203,11 +222,11 @@ def test_a_wrong_value_is_told_shortly() -> None:
 
 
 def holds(elements: list[Element]) -> None:
-    """What every answer has: a fix, a rejection or a number alone, and a row that can be stored."""
+    """What every answer has: a fix, a rejection or what else it is, and a row that can be stored."""
+    assert elements
     limits = Limits()
     for element in elements:
-        assert element.fix is None or element.rejection is None
-        assert element.fix or element.rejection or element.seq is not None
+        assert [element.fix is not None, element.rejection is not None, element.kind != ""].count(True) == 1
         assert element.seq is None or 0 < element.seq < 2**53
         assert 0 <= element.epoch < 2**53
         assert isinstance(element.raw, bytes)
@@ -264,7 +283,7 @@ def test_any_json_and_all_that_is_nearly_a_format_is_a_list_of_elements(body: An
 
 
 @settings(max_examples=25, deadline=None)
-@given(bodies=st.lists(ALMOST, max_size=4))
+@given(bodies=st.lists(ALMOST, min_size=1, max_size=4))
 def test_an_array_is_what_its_elements_are(bodies: list[Any]) -> None:
     alone = [element for body in bodies for element in decode(msgspec.json.encode(body), LIMIT)]
     together = decode(msgspec.json.encode(bodies), LIMIT)
