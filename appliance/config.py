@@ -7,6 +7,7 @@ Every key can also be set as `DEPOTBOX_<SECTION>__<KEY>`, which wins over the fi
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -197,6 +198,8 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
         sections[name][key] = _value(f"environment variable {variable}", name, key, value, strict=False)
         if (name, key) == ("storage", "data_dir"):
             sections[name][key] = str(Path(value).resolve())
+    if "data_dir" in sections["storage"]:
+        _check_name(sections["storage"]["data_dir"])
     built: dict[str, Any] = {name: kind(**sections[name]) for name, kind in SECTIONS.items()}
     settings = Settings(**built, file=str(chosen or ""))
     if settings.depot.timezone not in available_timezones():
@@ -219,10 +222,18 @@ def effective(settings: Settings) -> Iterator[tuple[str, str, Any, str]]:
 def _choose(file: Path | None, environ: Mapping[str, str]) -> Path | None:
     named = file or (Path(environ["DEPOTBOX_CONFIG"]) if environ.get("DEPOTBOX_CONFIG") else None)
     if named:
-        if not named.is_file():
+        if not os.path.isfile(named):  # a Path of its own raises where the name is too long
             raise ConfigError("no such configuration file", subject=str(named))
         return named.resolve()
     return next((path for path in (paths.INSTALLED_CONFIG, paths.DEVELOPMENT_CONFIG) if path.is_file()), None)
+
+
+def _check_name(data_dir: str) -> None:
+    try:
+        os.stat(data_dir)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ConfigError("the name is too long", subject=f"storage.data_dir = {data_dir!r}") from error
 
 
 def _read(file: Path) -> dict[str, Any]:

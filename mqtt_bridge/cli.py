@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from appliance import log
-from appliance.cli.options import json_option, with_settings
+from appliance.cli.options import LocalTime, Number, json_option, with_settings
 from appliance.config import Settings
-from appliance.errors import InputError, Unavailable
+from appliance.errors import Unavailable
 from appliance.storage.db import open_depot
 from mqtt_bridge import recording
 from mqtt_bridge import replay as replays
@@ -24,9 +23,9 @@ from mqtt_bridge import replay as replays
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--speed", type=click.FloatRange(min=0.001), default=1.0, help="So many times as fast as recorded.")
+@click.option("--speed", type=Number(0.001, 1e6), default=1.0, help="So many times as fast as recorded.")
 @click.option("--create-trips", is_flag=True, help="Make the recording's vehicles and trips, and drive them.")
-@click.option("--at", type=click.DateTime(["%Y-%m-%dT%H:%M:%S"]), help="When the last fix falls (UTC); else now.")
+@click.option("--at", type=LocalTime(["%Y-%m-%dT%H:%M:%S"]), help="When the last fix falls (UTC); else now.")
 @json_option
 @with_settings
 def replay(
@@ -37,8 +36,6 @@ def replay(
     Columns: vehicle_id, trip_id, timestamp (UTC), latitude, longitude; bearing, origin, destination if known.
     """
     log.configure("replay", "warning")
-    if not math.isfinite(speed):
-        raise InputError("expected a number above 0", subject=f"--speed {speed}")
     if not settings.paths.mqtt_socket.exists():
         raise Unavailable(
             "the box does not run on this data folder", subject=settings.storage.data_dir, hint="depotbox run"

@@ -57,11 +57,15 @@ class Report(msgspec.Struct, kw_only=True):
 def run(db: Database, settings: Settings, plan: Plan, progress: Progress = lambda *_: None) -> Report:
     """Sends the load into the running box, waits for its acknowledgements, and counts what is stored.
 
-    Raises InputError for a plan whose fixes would fall on one time, Unavailable when the broker does not answer.
+    Raises InputError for a plan whose fixes would fall on one time or that is over before a message is full, and
+    Unavailable when the broker does not answer.
     """
     most_hz = 1000 / traffic.FORMATS[plan.form].resolution_ms
     if plan.rate_hz > most_hz:
         raise InputError(f"expected at most {most_hz:g} for {plan.form}", subject=f"--rate {plan.rate_hz:g}")
+    most = max(1, round(plan.rate_hz * plan.duration_s))
+    if plan.batch > most:
+        raise InputError(f"expected at most {most}, which is all that a vehicle sends", subject=f"--batch {plan.batch}")
     began = clock.now()
     fleet = simulated_fleet.prepare(db, settings, plan.vehicles, began, own_sessions=plan.own_sessions)
     store, ids, codes = Store(settings.paths.gps_dir), [one.id for one in fleet], [one.code for one in fleet]

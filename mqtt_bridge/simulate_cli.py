@@ -12,7 +12,7 @@ from rich.table import Table
 
 from appliance import log
 from appliance.cli.depot import opened
-from appliance.cli.options import json_option, with_settings
+from appliance.cli.options import Number, json_option, with_settings
 from appliance.config import Settings
 from appliance.errors import Unavailable
 from mqtt_bridge import simulate as simulation
@@ -20,11 +20,13 @@ from mqtt_bridge import traffic
 from mqtt_bridge.load import Plan
 from mqtt_bridge.simulate import Report, Spread
 
+LONGEST_S = 7 * 86_400
+
 
 @click.command()
 @click.option("--vehicles", type=click.IntRange(1, 20_000), required=True, help="How many drive: SIM-001, SIM-002, ...")
-@click.option("--rate", type=click.FloatRange(0.001, 1000), required=True, help="Fixes a second from each of them.")
-@click.option("--duration", type=click.FloatRange(0.001), required=True, help="Seconds.")
+@click.option("--rate", type=Number(0.001, 1000), required=True, help="Fixes a second from each of them.")
+@click.option("--duration", type=Number(0.001, LONGEST_S), required=True, help="Seconds, up to a week.")
 @click.option("--format", "form", type=click.Choice(list(traffic.FORMATS)), default="native", help="Of the payloads.")
 @click.option("--batch", type=click.IntRange(1, 500), default=1, help="Fixes in a message.")
 @click.option(

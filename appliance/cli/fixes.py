@@ -10,7 +10,7 @@ from msgspec import structs
 
 from appliance import clock, fix_desk, log, trails
 from appliance.cli.depot import opened, operator
-from appliance.cli.options import json_option, with_settings
+from appliance.cli.options import ID, LIMIT, Instant, Number, json_option, with_settings
 from appliance.cli.tables import local, print_list, shown
 from appliance.config import Settings
 from appliance.domain.fix import Reason
@@ -20,17 +20,6 @@ from appliance.storage.times import text
 from appliance.trail_formats import MEDIA_TYPES, Format, written
 
 SHOWN_CHARS = 80
-
-
-def instant(value: str) -> datetime:
-    """A time with a zone, as the API takes it."""
-    try:
-        at = datetime.fromisoformat(value)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise click.BadParameter(f"{value!r}: expected a time with a zone, such as 2026-01-26T15:57:02Z")
-    return at
 
 
 @click.group()
@@ -52,7 +41,7 @@ def count(settings: Settings, as_json: bool) -> None:
 @fixes.command()
 @click.option("--vehicle", metavar="CODE", help="Only those on topics of this vehicle.")
 @click.option("--reason", type=click.Choice(list(Reason)), help="Only those rejected for this.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at most.")
+@click.option("--limit", type=LIMIT, default=100, show_default=True, help="How many at most.")
 @json_option
 @with_settings
 def rejected(settings: Settings, vehicle: str | None, reason: str | None, limit: int, as_json: bool) -> None:
@@ -117,11 +106,11 @@ def overrule(settings: Settings, times: tuple[datetime, ...], trip_id: int, undo
 
 @fixes.command()
 @click.option("--vehicle", "code", help="The vehicle's code; with --start and --end.")
-@click.option("--trip", "trip_id", type=int, help="The trip's number, in place of a vehicle and times.")
-@click.option("--start", type=instant, help="From when on: 2026-01-26T08:00:00Z.")
-@click.option("--end", type=instant, help="Up to when; now if it is left out.")
+@click.option("--trip", "trip_id", type=ID, help="The trip's number, in place of a vehicle and times.")
+@click.option("--start", type=Instant(), help="From when on: 2026-01-26T08:00:00Z.")
+@click.option("--end", type=Instant(), help="Up to when; now if it is left out.")
 @click.option("--format", "format", type=click.Choice([*MEDIA_TYPES]), default="csv", show_default=True)
-@click.option("--tolerance", "tolerance_m", type=click.FloatRange(min=0), help="Thin it: metres off the line.")
+@click.option("--tolerance", "tolerance_m", type=Number(0, 100_000), help="Thin it: metres off the line.")
 @with_settings
 def export(
     settings: Settings,
@@ -150,8 +139,8 @@ def export(
 
 @fixes.command()
 @click.option("--vehicle", "code", required=True, help="The vehicle's code.")
-@click.option("--start", type=instant, required=True, help="From when on: 2026-01-26T08:00:00Z.")
-@click.option("--end", type=instant, help="Up to when; now if it is left out.")
+@click.option("--start", type=Instant(), required=True, help="From when on: 2026-01-26T08:00:00Z.")
+@click.option("--end", type=Instant(), help="Up to when; now if it is left out.")
 @json_option
 @with_settings
 def stops(settings: Settings, code: str, start: datetime, end: datetime | None, as_json: bool) -> None:

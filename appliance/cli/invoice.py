@@ -9,7 +9,7 @@ import click
 
 from appliance import clock, invoice_desk, log, reminders
 from appliance.cli.depot import opened, operator
-from appliance.cli.options import json_option, with_settings
+from appliance.cli.options import ID, LIMIT, LocalTime, json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
 from appliance.domain.invoice import AdjustmentState, State, minor_units, money
@@ -28,7 +28,7 @@ def invoice() -> None:
 @invoice.command("list")
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only invoices in this state.")
 @click.option("--delivery", type=click.Choice(tuple(board.DELIVERY)), help="Only those that went out in this way.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at most.")
+@click.option("--limit", type=LIMIT, default=100, show_default=True, help="How many at most.")
 @json_option
 @with_settings
 def list_(settings: Settings, state: str | None, delivery: str | None, limit: int, as_json: bool) -> None:
@@ -87,7 +87,7 @@ def aging(settings: Settings, as_json: bool) -> None:
 @invoice.command()
 @click.argument("number")
 @click.argument("amount")
-@click.option("--on", "paid_on", type=click.DateTime(["%Y-%m-%d"]), help="Day of the payment. Default: today.")
+@click.option("--on", "paid_on", type=LocalTime(["%Y-%m-%d"]), help="Day of the payment. Default: today.")
 @click.option("--reference", default="", help="What the bank or the receipt says.")
 @with_settings
 def pay(settings: Settings, number: str, amount: str, paid_on: datetime | None, reference: str) -> None:
@@ -199,7 +199,7 @@ def dismiss_adjustment(settings: Settings, id: int) -> None:
 
 
 @invoice.command()
-@click.argument("trip_id", type=int)
+@click.argument("trip_id", type=ID)
 @with_settings
 def ask(settings: Settings, trip_id: int) -> None:
     """Ask for the invoice of the trip TRIP_ID again: its missing data has come, or its invoice is void."""

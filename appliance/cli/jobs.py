@@ -8,7 +8,7 @@ import click
 
 from appliance import clock, job_desk, log
 from appliance.cli.depot import opened, operator
-from appliance.cli.options import json_option, with_settings
+from appliance.cli.options import LIMIT, json_option, with_settings
 from appliance.cli.tables import local, print_list, shown
 from appliance.config import Settings
 from appliance.errors import NotFound
@@ -25,7 +25,7 @@ def jobs() -> None:
 
 @jobs.command("list")
 @click.option("--state", type=click.Choice(rows.STATES), help="Only jobs in this state.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many at most.")
+@click.option("--limit", type=LIMIT, default=50, show_default=True, help="How many at most.")
 @json_option
 @with_settings
 def list_(settings: Settings, state: str | None, limit: int, as_json: bool) -> None:

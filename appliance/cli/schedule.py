@@ -8,7 +8,7 @@ import click
 
 from appliance import clock, timetable
 from appliance.cli.depot import opened, operator
-from appliance.cli.options import json_option, with_settings
+from appliance.cli.options import Number, json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
 from appliance.sender import Sender
@@ -49,7 +49,9 @@ def list_(settings: Settings, as_json: bool) -> None:
 @schedule.command("set")
 @click.argument("name")
 @click.option("--task", help="Wire name of the task; needed for a new entry.")
-@click.option("--every", "every_s", type=float, help="Interval, seconds; 1 to a year.")
+@click.option(
+    "--every", "every_s", type=Number(timetable.SHORTEST_S, timetable.LONGEST_S), help="Interval, seconds; 1 to a year."
+)
 @click.option("--crontab", help="Minute, hour, day of month, month, day of week: '0 2 * * *'.")
 @click.option("--zone", help="IANA time zone of the crontab; else the depot's.")
 @click.option("--arguments", help="The task's arguments, a JSON object.")

@@ -8,7 +8,7 @@ import click
 
 from appliance import clock, log
 from appliance.cli.depot import opened, operator
-from appliance.cli.options import json_option, with_settings
+from appliance.cli.options import ID, LocalTime, json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
 from appliance.errors import InputError, NotFound
@@ -27,8 +27,8 @@ def shift() -> None:
 @shift.command()
 @click.argument("vehicle")
 @click.argument("driver")
-@click.option("--start", type=click.DateTime(MINUTES), help="When it begins, in the depot's zone. Default: now.")
-@click.option("--end", type=click.DateTime(MINUTES), required=True, help="When it ends, in the depot's zone.")
+@click.option("--start", type=LocalTime(MINUTES), help="When it begins, in the depot's zone. Default: now.")
+@click.option("--end", type=LocalTime(MINUTES), required=True, help="When it ends, in the depot's zone.")
 @with_settings
 def add(settings: Settings, vehicle: str, driver: str, start: datetime | None, end: datetime) -> None:
     """Add a shift of DRIVER on VEHICLE (their codes), and print its number."""
@@ -64,7 +64,7 @@ def list_(settings: Settings, with_past: bool, as_json: bool) -> None:
 
 
 @shift.command()
-@click.argument("id", type=int)
+@click.argument("id", type=ID)
 @with_settings
 def end(settings: Settings, id: int) -> None:
     """End the shift ID now; one that has not begun is taken back."""

@@ -9,7 +9,7 @@ import msgspec
 
 from appliance import clock, log, manifest
 from appliance.cli.depot import opened, operator
-from appliance.cli.options import json_option, with_settings
+from appliance.cli.options import LIMIT, json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
 from appliance.domain.trip import State
@@ -57,7 +57,7 @@ def import_(settings: Settings, file: IO[bytes], as_json: bool) -> int:
 
 @trip.command("list")
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only trips in this state.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at most.")
+@click.option("--limit", type=LIMIT, default=100, show_default=True, help="How many at most.")
 @json_option
 @with_settings
 def list_(settings: Settings, state: str | None, limit: int, as_json: bool) -> None:

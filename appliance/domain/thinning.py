@@ -32,7 +32,7 @@ def thinned(fixes: Sequence[Fix], tolerance_m: float) -> list[Fix]:
     while runs:
         first, last, level = runs.pop()
         far, farthest = _farthest(x, y, first, last)
-        if far <= limit:
+        if not far > limit:  # nothing is, where the tolerance is not a number
             continue
         middle = farthest if level < FARTHEST_LEVELS else (first + last) // 2
         keep[middle] = 1

@@ -163,6 +163,10 @@ class TestRunningBox:
         with pytest.raises(InputError, match="at most 1 for owntracks"):
             simulate.run(db, settings, Plan(vehicles=1, rate_hz=5, duration_s=1, form="owntracks"))
 
+    def test_a_message_that_takes_longer_than_the_load_is_refused(self, db: Database, settings: Settings) -> None:
+        with pytest.raises(InputError, match="--batch 21: expected at most 20"):
+            simulate.run(db, settings, Plan(vehicles=1, rate_hz=10, duration_s=2, batch=21))
+
 
 def test_without_a_running_box_it_says_so(depot: Settings) -> None:
     done = simulated(depot, "--vehicles", "1", "--rate", "1", "--duration", "1")

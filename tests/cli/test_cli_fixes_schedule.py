@@ -174,7 +174,7 @@ def test_the_schedule_is_listed(box: Any, db: Database) -> None:
 
 
 def test_an_entry_is_set_paused_resumed_and_deleted(box: Any, db: Database) -> None:
-    assert box("schedule", "set", "mine", "--task", "night.count", "--every", "nan").code == 65
+    assert box("schedule", "set", "mine", "--task", "night.count", "--every", "nan").code == 2
     assert box("schedule", "set", "mine", "--task", "night.count", "--every", "60").code == 0
     with write_tx(db) as tx:
         tx.conn.execute("UPDATE schedules SET missed = 17 WHERE name = 'mine'")

@@ -97,3 +97,8 @@ def test_the_worst_case_looks_at_each_fix_a_bounded_number_of_times(monkeypatch:
     assert len(thinned(zigzag, 0.5)) > count / 2
     assert sum(looked_at) < (thinning.FARTHEST_LEVELS + math.log2(count) + 2) * count
     assert sum(looked_at) > 20 * count  # it is a bad case
+
+
+def test_a_tolerance_that_is_no_number_comes_to_an_end() -> None:
+    track = [fix(0, 0, 0), fix(1, 100, 700), fix(2, 200, 0)]
+    assert thinned(track, math.nan) == [track[0], track[-1]]
