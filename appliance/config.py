@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 import errno
+import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,6 +29,9 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 PortOrNone = Annotated[int, Meta(ge=0, le=65535)]
 Host = Annotated[str, Meta(pattern="^[A-Za-z0-9.:-]*$")]
 Seconds = Annotated[float, Meta(ge=0, le=86400)]
+SomeSeconds = Annotated[float, Meta(gt=0, le=86400)]
+
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # of a host name, RFC 1123
 
 
 class Depot(Struct, frozen=True, kw_only=True):
@@ -122,23 +127,31 @@ class Retention(Struct, frozen=True, kw_only=True):
 
 class Limits(Struct, frozen=True, kw_only=True):
     future_s: Annotated[Seconds, Meta(description="a fix further ahead of the clock is rejected")] = 300.0
-    accuracy_m: Annotated[float, Meta(gt=0, description="a fix less accurate than this is rejected")] = 200.0
-    implied_speed_kmh: Annotated[float, Meta(gt=0, description="a faster jump is left out of the trail")] = 250.0
+    accuracy_m: Annotated[float, Meta(gt=0, le=100_000, description="a fix less accurate than this is rejected")] = (
+        200.0
+    )
+    implied_speed_kmh: Annotated[float, Meta(gt=0, le=10_000, description="a faster jump is left out of the trail")] = (
+        250.0
+    )
     payload_bytes: Annotated[int, Meta(ge=1024, le=1048576, description="largest MQTT payload of one fix")] = 65536
     disk_free_mb: Annotated[
         int, Meta(ge=0, le=1_048_576, description="with less room than this on the disk the pages warn, MiB")
     ] = 512
-    fixes_per_s: Annotated[float, Meta(gt=0, description="fixes that a device may send all the time, a second")] = 20.0
-    fixes_burst: Annotated[int, Meta(ge=1, description="fixes that a device may send at once, from its buffer")] = (
-        100000
-    )
+    fixes_per_s: Annotated[
+        float, Meta(gt=0, le=100_000, description="fixes that a device may send all the time, a second")
+    ] = 20.0
+    fixes_burst: Annotated[
+        int, Meta(ge=1, le=1_000_000_000, description="fixes that a device may send at once, from its buffer")
+    ] = 100000
     trip_h: Annotated[float, Meta(gt=0, le=168, description="a trip under way for longer is flagged, hours")] = 6.0
-    stale_s: Annotated[Seconds, Meta(description="without a fix for this long a vehicle is stale")] = 60.0
-    silent_s: Annotated[Seconds, Meta(description="without a fix for this long a vehicle is silent")] = 600.0
-    stuck_s: Annotated[Seconds, Meta(description="a vehicle that sends one fix time for this long is stuck")] = 180.0
-    parked_s: Annotated[Seconds, Meta(description="a vehicle on one spot for this long is parked")] = 300.0
+    stale_s: Annotated[SomeSeconds, Meta(description="without a fix for this long a vehicle is stale")] = 60.0
+    silent_s: Annotated[SomeSeconds, Meta(description="without a fix for this long a vehicle is silent")] = 600.0
+    stuck_s: Annotated[SomeSeconds, Meta(description="a vehicle that sends one fix time for this long is stuck")] = (
+        180.0
+    )
+    parked_s: Annotated[SomeSeconds, Meta(description="a vehicle on one spot for this long is parked")] = 300.0
     asleep_s: Annotated[
-        Seconds, Meta(description="with its ignition off a vehicle is parked, not silent, for this long")
+        SomeSeconds, Meta(description="with its ignition off a vehicle is parked, not silent, for this long")
     ] = 7200.0
     alert_s: Annotated[Seconds, Meta(description="an outage of a vehicle at work is told after this long")] = 60.0
 
@@ -202,11 +215,8 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
         _check_name(sections["storage"]["data_dir"])
     built: dict[str, Any] = {name: kind(**sections[name]) for name, kind in SECTIONS.items()}
     settings = Settings(**built, file=str(chosen or ""))
-    if settings.depot.timezone not in available_timezones():
-        raise ConfigError(
-            "expected a time zone like Europe/London",
-            subject=f"{chosen or 'environment'}: depot.timezone = {settings.depot.timezone!r}",
-        )
+    for expected, subject in _contradictions(settings):
+        raise ConfigError(expected, subject=f"{chosen or 'environment'}: {subject}")
     return settings
 
 
@@ -217,6 +227,46 @@ def effective(settings: Settings) -> Iterator[tuple[str, str, Any, str]]:
             value = getattr(getattr(settings, name), key)
             secret = bool(meta.extra and meta.extra.get("secret"))
             yield name, key, "********" if secret and value else value, meta.description or ""
+
+
+def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
+    """(what was expected, where) of all that the type of one key cannot say."""
+    mqtt, limits = settings.mqtt, settings.limits
+    if settings.depot.timezone not in available_timezones():
+        yield "expected a time zone like Europe/London", f"depot.timezone = {settings.depot.timezone!r}"
+    for key, host in (("public_host", mqtt.public_host), ("tls_host", mqtt.tls_host)):
+        if host and not _is_host(host):
+            yield "expected a name or an address, without a port", f"mqtt.{key} = {host!r}"
+    if _is_loopback(mqtt.public_host) and not _is_loopback(mqtt.tls_host):
+        expected = "expected what vehicles can reach, not this machine alone"
+        yield expected, f"mqtt.public_host = {mqtt.public_host!r}"
+    if limits.silent_s <= limits.stale_s:
+        yield (
+            f"expected more than limits.stale_s, which is {limits.stale_s:g}",
+            f"limits.silent_s = {limits.silent_s:g}",
+        )
+    if limits.asleep_s < limits.silent_s:
+        expected = f"expected no less than limits.silent_s, which is {limits.silent_s:g}"
+        yield expected, f"limits.asleep_s = {limits.asleep_s:g}"
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is the name, or the address, of one machine."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        labels = host.split(".")
+        return len(host) <= 253 and all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
+    if address.version == 4:
+        return 1 <= address.packed[0] < 224  # below: "this network", above: groups and broadcasts
+    return not (address.is_unspecified or address.is_multicast)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _choose(file: Path | None, environ: Mapping[str, str]) -> Path | None:

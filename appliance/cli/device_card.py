@@ -10,6 +10,7 @@ from typing import Literal, cast
 import click
 
 from appliance import atomicfile, device_setup
+from appliance.config import Settings
 from appliance.device_setup import Credentials, Model
 
 
@@ -54,6 +55,14 @@ def show(made: Credentials, *, into: Path, model: Model | None, qr_file: Path | 
     with contextlib.suppress(UnicodeEncodeError):  # a terminal without block characters
         click.echo(device_setup.qr_text(code))
     click.echo(f"The {'key' if made.certificate else 'password'} is not shown again.")
+
+
+def warn_of_host(settings: Settings, made: Credentials) -> None:
+    """Says in a line where the host on the card is only a guess."""
+    if made.ca_file and not settings.mqtt.public_host:
+        click.echo(
+            f"depotbox: mqtt.public_host is not set: vehicles outside may not reach the box as {made.host}", err=True
+        )
 
 
 def _as_json(made: Credentials, files: dict[str, str], model: Model | None) -> dict[str, object]:

@@ -91,6 +91,7 @@ def add(
                 db, settings, code, name=name, plate=plate, levels=fitted, certificate=certificate, now=now, who=who
             )
     device_card.show(made, into=into, model=Model(model) if model else None, qr_file=qr_file, as_json=as_json)
+    device_card.warn_of_host(settings, made)
     if made.warning:
         click.echo(f"depotbox: {made.warning}", err=True)
     return Unavailable.exit_code if made.warning else 0

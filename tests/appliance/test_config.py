@@ -72,6 +72,46 @@ def test_a_wrong_variable_is_named(variable: str, value: str, said: str) -> None
         config.load(environ={variable: value})
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["box.example:8883", "10.0.0.7:8883", "...", "box..example", "-box", "box-", "box.example.", ":", "a" * 64, "1.2.3",
+     "a." * 127 + "aa", "256.0.0.1", "0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "ff02::1"],
+)  # fmt: skip
+def test_a_host_that_no_vehicle_can_reach_is_said_in_a_line(host: str) -> None:
+    for key in ("public_host", "tls_host"):
+        with pytest.raises(ConfigError, match=re.escape(f"mqtt.{key} = '{host}': expected a name or an address")):
+            config.load(environ={f"DEPOTBOX_MQTT__{key.upper()}": host})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost", "LocalHost"])
+def test_a_public_host_that_is_this_machine_alone_is_only_for_a_machine_that_listens_to_itself(host: str) -> None:
+    with pytest.raises(ConfigError, match="not this machine alone"):
+        config.load(environ={"DEPOTBOX_MQTT__PUBLIC_HOST": host, "DEPOTBOX_MQTT__TLS_HOST": ""})
+    assert config.load(environ={"DEPOTBOX_MQTT__PUBLIC_HOST": host, "DEPOTBOX_MQTT__TLS_HOST": "127.0.0.1"})
+
+
+@pytest.mark.parametrize("host", ["box.example", "box", "10.0.0.7", "2001:db8::7", "a" * 63, "4g.example", "1.2.3.x4"])
+def test_any_name_or_address_is_a_public_host(host: str) -> None:
+    assert config.load(environ={"DEPOTBOX_MQTT__PUBLIC_HOST": host}).mqtt.public_host == host
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("silent_s", "60", "limits.silent_s = 60: expected more than limits.stale_s, which is 60"),
+        ("stale_s", "900", "limits.silent_s = 600: expected more than limits.stale_s, which is 900"),
+        ("asleep_s", "599", "limits.asleep_s = 599: expected no less than limits.silent_s, which is 600"),
+        ("stale_s", "0", "limits.stale_s = '0': expected float > 0"),
+        ("parked_s", "0", "limits.parked_s = '0': expected float > 0"),
+        ("accuracy_m", "inf", "limits.accuracy_m = 'inf': expected float <= 100000"),
+        ("fixes_per_s", "nan", "limits.fixes_per_s = 'nan': expected float"),
+    ],
+)
+def test_thresholds_that_contradict_each_other_are_said_in_a_line(key: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        config.load(environ={f"DEPOTBOX_LIMITS__{key.upper()}": value})
+
+
 def test_variables_that_are_no_keys_are_left_alone() -> None:
     assert config.load(environ={"DEPOTBOX_NATIVE": "/opt", "DEPOTBOX_TRACEBACK": "1", "PATH": "/bin"})
 

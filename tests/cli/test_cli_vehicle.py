@@ -221,6 +221,17 @@ def over_tls(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return config.load()
 
 
+def test_a_card_whose_host_is_a_guess_says_so_in_a_line(
+    box: Any, over_tls: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "public_host" not in box("vehicle", "add", "V1").err
+    monkeypatch.setenv("DEPOTBOX_MQTT__PUBLIC_HOST", "")
+    said = [line for line in box("vehicle", "add", "V2").err.splitlines() if "public_host" in line]
+    assert said == [
+        "depotbox: mqtt.public_host is not set: vehicles outside may not reach the box as 127.0.0.1",
+    ]
+
+
 def test_what_is_printed_lets_both_kinds_of_device_in(
     box: Any, over_tls: Settings, role: Callable[[str], None], tmp_path: Path, wait_for: Any
 ) -> None:
