@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from appliance import clock, dispatch, trails
 from appliance.config import Settings
-from appliance.domain.fix import OLDEST, Fix, Reason, check_position
+from appliance.domain.fix import LATEST, OLDEST, Fix, Reason, check_position
 from appliance.errors import InputError, NotFound, Refused, Unavailable
 from appliance.jobs import Ask
 from appliance.payloads.elements import decode_one
@@ -26,7 +26,8 @@ def restore(
 
     Its trips are measured again by way of its change row. A fix of nobody's is restored for the position source that
     `vehicle` (a code) had at its time. It stands in the audit log before it takes effect, and after a crash it is done
-    by asking again. Raises NotFound, InputError, and Refused for what has no usable position or is older than is kept.
+    by asking again. Raises NotFound, InputError, and Refused for what has no usable position, or a time that is not
+    kept any more or has not come yet.
     """
     day, id = gps_rejected.parse(name)
     try:
@@ -80,12 +81,16 @@ def _fix(found: Row, name: str, settings: Settings, now: datetime) -> Fix:
     why = check_position(fix) if fix else element.rejection
     if fix is None or why:
         raise Refused(f"it cannot be used: {why or 'it is no fix'}", subject=name)
-    oldest = OLDEST.date()
+    oldest, latest = OLDEST.date(), LATEST
     if clock.trusted(settings):
+        latest = now + timedelta(seconds=settings.limits.future_s)
         oldest = max(oldest, (now - timedelta(days=settings.retention.gps_days)).date())
     if fix.at.date() < oldest:
         # Its day file is deleted, or soon will be: a trip would be measured by this fix alone.
         raise Refused(f"it is of {fix.at.date()}, and fixes are kept since {oldest}", subject=name)
+    if fix.at > latest:
+        # No retention would delete its day in time, and no trip is driven then.
+        raise Refused(f"it is of {times.text(fix.at)}, which has not come yet", subject=name)
     return fix
 
 

@@ -20,6 +20,9 @@ NULL_ISLAND_DEG = 0.0001
 OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
 """Before this a receiver has lost its clock (1970, 1980, a GPS week rollover), whatever our own clock says."""
 
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+"""The same of what comes after: no retention would ever delete its day."""
+
 
 class Fix(Struct, frozen=True, gc=False):
     """Where a vehicle was at one moment, in the box's own units (payloads.md, "canonical").
@@ -94,8 +97,8 @@ def check(fix: Fix, now: datetime, limits: Limits, clock_trusted: bool = True) -
     """Say why this fix cannot be used, or `None`.
 
     Intrinsic checks only: the answer depends on the fix, `now` and the limits, never on other fixes or their order.
-    A value that is exactly at a limit is accepted. With a clock that is not trusted `now` is not looked at: nothing is
-    in the future, and too old is only what is before `OLDEST`.
+    A value that is exactly at a limit is accepted. With a clock that is not trusted `now` is not looked at: too old is
+    only what is before `OLDEST`, and in the future what is after `LATEST`.
     """
     return check_position(fix) or _accuracy(fix, limits) or _time(fix, now, limits, clock_trusted)
 
@@ -129,6 +132,8 @@ def _time(fix: Fix, now: datetime, limits: Limits, clock_trusted: bool) -> Rejec
         return Rejection(Reason.future, _stamp(fix.at), f"at most {limits.future_s:g} s after {_stamp(now)}")
     if clock_trusted and now - fix.at > timedelta(days=limits.max_age_days):
         return Rejection(Reason.too_old, _stamp(fix.at), f"at most {limits.max_age_days} days before {_stamp(now)}")
+    if fix.at > LATEST:
+        return Rejection(Reason.future, _stamp(fix.at), f"{_stamp(LATEST)} or earlier")
     if fix.at < OLDEST:
         return Rejection(Reason.too_old, _stamp(fix.at), f"{_stamp(OLDEST)} or later")
     return None

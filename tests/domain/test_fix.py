@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from appliance.domain.fix import OLDEST, Fix, Limits, Reason, Rejection, check
+from appliance.domain.fix import LATEST, OLDEST, Fix, Limits, Reason, Rejection, check
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LIMITS = Limits()
@@ -81,6 +81,11 @@ def test_future_is_not_judged_by_a_clock_that_is_not_trusted() -> None:
 
 def test_age_is_not_judged_by_a_clock_that_is_not_trusted() -> None:
     assert reason(replace(GOOD, at=NOW - timedelta(days=400)), clock_trusted=False) is None
+
+
+def test_after_2099_is_in_the_future_whatever_the_clock_says() -> None:
+    assert reason(replace(GOOD, at=datetime(9999, 12, 31, tzinfo=UTC)), clock_trusted=False) is Reason.future
+    assert reason(replace(GOOD, at=LATEST), clock_trusted=False) is None
 
 
 @pytest.mark.parametrize("clock_trusted", [True, False])

@@ -46,7 +46,7 @@ def restore(db: Database, settings: Settings, name: str = FIRST, now: datetime =
     ("payload", "reason", "at"),
     [
         (GOOD | {"accuracy_m": 999}, "inaccurate", NOON),
-        (GOOD | {"t": T + 4000}, "future", NOON + timedelta(seconds=4000)),
+        (GOOD | {"t": T + 300}, "future", NOON + timedelta(seconds=300)),
         (GOOD | {"t": T - 30 * 86400 - 60}, "too_old", NOON - 30 * DAY - timedelta(minutes=1)),
         ({"_type": "location", "lat": 53.4, "lon": -2.9, "tst": T, "acc": 999}, "inaccurate", NOON),
         ({"position": {"fixTime": T, "latitude": 53.4, "longitude": -2.9}, "device": {}}, "no_position", NOON),
@@ -85,6 +85,8 @@ def test_a_fix_with_a_position_is_restored_into_its_own_day(
         (GOOD, "too_large", "only the beginning"),
         (GOOD | {"t": T - 31 * 86400}, "too_old", "fixes are kept since 2025-12-27"),
         (GOOD | {"t": 7}, "too_old", "it is of 1970-01-01"),
+        (GOOD | {"t": T + 301}, "future", "it is of 2026-01-26T12:05:01.000Z, which has not come yet"),
+        (GOOD | {"t": "9999-12-31T23:59:59Z"}, "future", "it is of 9999-12-31T23:59:59.000Z, which has not come yet"),
     ],
 )
 def test_what_is_no_place_at_a_time_that_is_kept_is_refused(
