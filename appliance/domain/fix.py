@@ -113,9 +113,9 @@ def check_position(fix: Fix) -> Rejection | None:
         if number is not None and not math.isfinite(number):
             return Rejection(Reason.not_finite, str(number), "finite numbers")
     if abs(fix.lat) > 90:
-        return Rejection(Reason.out_of_range, f"latitude {fix.lat:g}", "-90 to 90 degrees")
+        return Rejection(Reason.out_of_range, f"latitude {_number(fix.lat)}", "-90 to 90 degrees")
     if abs(fix.lon) > 180:
-        return Rejection(Reason.out_of_range, f"longitude {fix.lon:g}", "-180 to 180 degrees")
+        return Rejection(Reason.out_of_range, f"longitude {_number(fix.lon)}", "-180 to 180 degrees")
     if abs(fix.lat) < NULL_ISLAND_DEG and abs(fix.lon) < NULL_ISLAND_DEG:
         return Rejection(Reason.null_island, f"{fix.lat:g}/{fix.lon:g}", "a position other than 0/0")
     return None
@@ -123,7 +123,7 @@ def check_position(fix: Fix) -> Rejection | None:
 
 def _accuracy(fix: Fix, limits: Limits) -> Rejection | None:
     if fix.accuracy_m is not None and fix.accuracy_m > limits.accuracy_m:
-        return Rejection(Reason.inaccurate, f"{fix.accuracy_m:g} m", f"{limits.accuracy_m:g} m or better")
+        return Rejection(Reason.inaccurate, f"{_number(fix.accuracy_m)} m", f"{_number(limits.accuracy_m)} m or better")
     return None
 
 
@@ -140,4 +140,10 @@ def _time(fix: Fix, now: datetime, limits: Limits, clock_trusted: bool) -> Rejec
 
 
 def _stamp(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """To the millisecond: a time and its limit that differ look so."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _number(value: float) -> str:
+    """All its digits, for the same reason."""
+    return repr(value).removesuffix(".0")

@@ -16,10 +16,13 @@ from appliance.payloads.values import SHOWN, Bad, Body, whole
 
 _Format = tuple[Callable[[Body], bool], Callable[[Body], Fix | str]]
 
-_FORMATS: tuple[_Format, ...] = tuple(
-    (format.fits, format.read)
-    for format in (owntracks, native, teltonika, flespi, hfp, traccar_client, traccar_forward)
-)  # fmt: skip
+_FORMATS: tuple[_Format, ...] = (
+    *(
+        (format.fits, format.read)
+        for format in (owntracks, native, teltonika, flespi, hfp, traccar_client, traccar_forward)
+    ),
+    (native.almost_fits, native.read),
+)
 """The most frequent first; the first that fits reads the body."""
 
 

@@ -1,6 +1,6 @@
 """High-frequency positioning v2 of HSL. Source: Digitransit, "High-frequency positioning".
 
-The body lies below one upper-case key, the event (`VP`, `DEP`, `ARR`, ...). `lat` and `long` may be null; `spd` is m/s.
+The body lies below an upper-case key, the event (`VP`, `DEP`, `ARR`, ...). `lat` and `long` may be null; `spd` is m/s.
 `acc` is an acceleration, `odo` the metres since the start of the trip, `dl` the delay against the timetable, and `seq`
 inside the body a train's unit: none of them is what its name suggests, so none is read.
 """
@@ -11,14 +11,15 @@ from appliance.domain.fix import Fix
 from appliance.payloads.values import Body, heading, needed, speed, time
 
 KMH = 3.6  # in one m/s
+_OWN = {"lat", "long", "tst", "tsi"}
 
 
 def fits(body: Body) -> bool:
-    return _event(body) is not None
+    return bool(_event(body))
 
 
 def read(body: Body) -> Fix:
-    inner = body[_event(body) or ""]
+    inner = body[_event(body)]
     return Fix(
         lat=needed(inner, "lat"),
         lon=needed(inner, "long"),
@@ -29,8 +30,9 @@ def read(body: Body) -> Fix:
     )
 
 
-def _event(body: Body) -> str | None:
-    """The key around the body; beside it may stand the numbering only."""
-    keys = body.keys() - {"seq", "epoch"}
-    key = keys.pop() if len(keys) == 1 else ""
-    return key if key.isalpha() and key.isupper() and type(body[key]) is dict else None
+def _event(body: Body) -> str:
+    """The key around the body; empty where there is none."""
+    for key, inner in body.items():
+        if type(inner) is dict and key.isalpha() and key.isupper() and _OWN & inner.keys():
+            return key
+    return ""

@@ -7,6 +7,11 @@ from appliance.payloads.values import Body, amount, heading, needed, number, per
 
 
 def fits(body: Body) -> bool:
+    return "t" in body and "lat" in body and "lon" in body
+
+
+def almost_fits(body: Body) -> bool:
+    """What is no other format either: its reason says what is missing."""
     return "lat" in body or "lon" in body or "t" in body
 
 

@@ -121,6 +121,18 @@ def test_rejection_is_one_line_with_reason_value_and_limit(rejected: Fix) -> Non
     assert all(part and part in line for part in (rejection.reason.replace("_", " "), rejection.value, rejection.limit))
 
 
+@pytest.mark.parametrize(("fix", "value"), [
+    (replace(GOOD, lon=180.0000001), "longitude 180.0000001"),
+    (replace(GOOD, lat=-90.0000001), "latitude -90.0000001"),
+    (replace(GOOD, accuracy_m=200.0000001), "200.0000001 m"),
+    (replace(GOOD, at=NOW + timedelta(seconds=300, milliseconds=1)), "2026-03-01T12:05:00.001Z"),
+])  # fmt: skip
+def test_a_value_just_beyond_its_limit_is_told_apart_from_it(fix: Fix, value: str) -> None:
+    rejection = check(fix, NOW, LIMITS)
+    assert rejection is not None
+    assert rejection.value == value
+
+
 def test_reasons_have_their_names_as_values() -> None:
     assert [str(reason) for reason in Reason] == [reason.name for reason in Reason]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -64,6 +65,12 @@ def test_a_time_is_epoch_seconds_or_milliseconds_or_iso_8601_also_as_a_string(t:
 def test_a_time_keeps_its_milliseconds() -> None:
     for t in (EPOCH_S + 0.123, EPOCH_S * 1000 + 123, "2026-01-26T15:57:02.123456Z"):
         assert fix_of(native(t=t)).at == AT + timedelta(milliseconds=123)
+
+
+@pytest.mark.parametrize("t", [EPOCH_S * 10**6, str(EPOCH_S * 10**6), EPOCH_S * 10**9, 1e15])
+def test_a_time_in_other_units_is_rejected_with_those_that_are_known(t: object) -> None:
+    rejection = one(native(t=t)).rejection
+    assert str(rejection) == f"unparsable: t = {t!r} (expected epoch seconds, epoch milliseconds or ISO 8601)"
 
 
 @pytest.mark.parametrize("value", [None, "", "fast", [], {}, True, "nan", "inf", 1e300])
@@ -245,7 +252,8 @@ SCALARS = (
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner), max_leaves=4
 )
-SAMPLES = [sample["payload"] for file in GOLDEN.glob("*.json") for sample in json.loads(file.read_text())]
+ALL_SAMPLES = [sample for file in sorted(GOLDEN.glob("*.json")) for sample in json.loads(file.read_text())]
+SAMPLES = [sample["payload"] for sample in ALL_SAMPLES]
 KEYS = sorted({key for sample in SAMPLES for key in sample} | {"t", "lat", "VP", "location", "position", "device"})
 
 
@@ -266,6 +274,37 @@ def almost(draw: st.DrawFn) -> Any:
 
 ALMOST = almost()
 BODIES = st.dictionaries(st.sampled_from(KEYS), VALUES)
+
+
+KNOWN = set(re.findall(r'"([^"\n]+)"', "".join(file.read_text() for file in GOLDEN.glob("*.json"))))
+JSON = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9)
+)
+MORE = st.dictionaries(
+    st.text(max_size=9).filter(lambda key: key not in KNOWN | {"t", "lat", "lon"})
+    | st.sampled_from(["EXTRA", "DOC", "extra"]),
+    JSON | st.lists(JSON, max_size=2) | st.dictionaries(st.sampled_from(["a", "B"]), JSON),
+    max_size=3,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(sample=st.sampled_from([one for one in ALL_SAMPLES if "fix" in one]), more=st.data())
+def test_keys_that_are_not_known_change_no_fix_of_any_format(sample: dict[str, Any], more: st.DataObject) -> None:
+    def with_more(body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        whole = {key: with_more(value) for key, value in body.items()} | more.draw(MORE)
+        return dict(more.draw(st.permutations(list(whole.items()))))
+
+    assert one(with_more(sample["payload"])).fix == one(sample["payload"]).fix
+
+
+@pytest.mark.parametrize("sample", [one for one in ALL_SAMPLES if "fix" in one and "_type" not in one["payload"]])
+@pytest.mark.parametrize("key", ["t", "lat", "lon", "speed", "VP"])
+def test_a_key_of_another_format_alone_does_not_make_it_that(sample: dict[str, Any], key: str) -> None:
+    payload = {key: 7} | sample["payload"]
+    assert one(payload).fix == one(sample["payload"]).fix
 
 
 @settings(max_examples=200, deadline=None)
