@@ -28,6 +28,7 @@ MEDIA_TYPES: dict[Format, str] = {
 
 CSV_COLUMNS = (
     "at", "lat", "lon", "speed_kmh", "heading_deg", "accuracy_m", "altitude_m", "odometer_m", "ignition", "battery_pct",
+    "format",
 )  # fmt: skip
 
 _GPX = "http://www.topografix.com/GPX/1/1"
@@ -129,6 +130,7 @@ def _cells(fix: Fix) -> list[Any]:
     return [
         text(fix.at), f"{fix.lat:.7f}", f"{fix.lon:.7f}", fix.speed_kmh, fix.heading_deg, fix.accuracy_m,
         fix.altitude_m, fix.odometer_m, None if fix.ignition is None else int(fix.ignition), fix.battery_pct,
+        fix.format,
     ]  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def test_csv_comes_back_as_it_was() -> None:
     assert rows[0] == {
         "at": "2026-01-26T12:00:00.000Z", "lat": "53.4094000", "lon": "-2.9660000", "speed_kmh": "31.5",
         "heading_deg": "90.0", "accuracy_m": "5.0", "altitude_m": "23.0", "odometer_m": "120000.0", "ignition": "1",
-        "battery_pct": "80.0",
+        "battery_pct": "80.0", "format": "native",
     }  # fmt: skip
     assert [row["ignition"] for row in rows] == ["1", "", "0"]
 
