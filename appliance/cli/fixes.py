@@ -88,7 +88,7 @@ def outliers(settings: Settings, trip_id: int, as_json: bool) -> None:
 
 
 @fixes.command()
-@click.argument("times", metavar="TIME...", nargs=-1, required=True, type=instant)
+@click.argument("times", metavar="TIME...", nargs=-1, required=True, type=Instant())
 @click.option("--trip", "trip_id", type=int, required=True, help="The trip's number.")
 @click.option("--undo", is_flag=True, help="Leave them out again.")
 @with_settings

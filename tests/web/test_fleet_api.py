@@ -138,4 +138,5 @@ def test_a_disabled_vehicle_leaves_lists_shifts_and_alerts_and_its_history_stays
     assert client.get("/api/v1/alerts").json()["total"] == 0
     assert shifts.listed(depot_db, depot.now) == []
     assert client.get("/api/v1/vehicles/V8/trail").status_code == 200
-    assert value(depot_db, "SELECT who FROM audit_log WHERE action = 'vehicle.disabled'") == "administrator@depot.example"
+    who = value(depot_db, "SELECT who FROM audit_log WHERE action = 'vehicle.disabled'")
+    assert who == "administrator@depot.example"
