@@ -38,7 +38,7 @@ def add_vehicle(
     with write_tx(db) as tx:
         vehicle_id = vehicles.add(tx, code, now, name=name, plate=plate, levels=levels)
         username = login.add(tx, vehicle_id, code, now, who)
-    return login.told(username, code, position_source=True)
+    return login.told(username, code, f"{accounts.ROOT}/vehicles/{code}/gps")
 
 
 def add_device(
@@ -63,17 +63,14 @@ def add_device(
         username = login.add(tx, found["id"], code, now, who)
         if source:
             _make_source(tx, username, now, who)
-        chosen = devices.position_source(tx, found["id"])
-    return login.told(username, code, position_source=chosen is not None and chosen["username"] == username)
+    return login.told(username, code, f"{accounts.ROOT}/vehicles/{code}/gps/{username}")
 
 
-def make_source(db: Database, settings: Settings, username: str, *, now: datetime, who: str) -> Row:
-    """Makes a device the source of its vehicle's position: from now on it alone may write the vehicle's plain topic.
-    Returns its row with the vehicle's `code`. Raises like `revoke_device`."""
+def make_source(db: Database, username: str, *, now: datetime, who: str) -> Row:
+    """Makes a device the source of its vehicle's position; the topics that it and the others write stay theirs. Returns
+    its row with the vehicle's `code`. Raises NotFound where no such device is in use."""
     with write_tx(db) as tx:
-        found = _make_source(tx, username, now, who)
-    access.refresh(settings)
-    return found
+        return _make_source(tx, username, now, who)
 
 
 def revoke_device(db: Database, settings: Settings, username: str, *, now: datetime, who: str) -> Row:
@@ -114,7 +111,7 @@ class _Login:
         audit.record(tx, who, "device.added", "device", added["uid"], now, username)
         return username
 
-    def told(self, username: str, code: str, *, position_source: bool) -> Credentials:
+    def told(self, username: str, code: str, topic: str) -> Credentials:
         """The broker learns of the device. A failure must not lose the password, which cannot be had again."""
         settings, warning = self._settings, None
         try:
@@ -123,11 +120,10 @@ class _Login:
             warning = f"the broker does not know the device before its next start: {error}"
             _log.warning("fleet.broker_not_told", device=username, error=str(error))
         issued = None if self._serial is None else self._authority.device(username, self._serial)
-        branch = f"{accounts.ROOT}/vehicles/{code}/gps"
         return Credentials(
             host=tls.host(settings.mqtt) if self._port else settings.mqtt.host,
             port=self._port or settings.mqtt.port,
-            topic=branch if position_source else f"{branch}/{username}",
+            topic=topic,
             status_topic=f"{accounts.ROOT}/vehicles/{code}/status/{username}",
             client_id=username,
             username=username,

@@ -1,4 +1,4 @@
-"""Who may publish: devices and vehicles by the names in the topics, as the database has them now."""
+"""Who has published: devices and vehicles by the names in the topics, as the database has them now."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Directory:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._by_username: dict[str, Publisher] = {}
-        self._sources: dict[str, Publisher] = {}
+        self._first: dict[str, Publisher] = {}
         self._read_at = float("-inf")
 
     def find(self, address: Address) -> Publisher | Rejection:
@@ -47,8 +47,8 @@ class Directory:
 
     def _look_up(self, address: Address) -> Publisher | Rejection:
         if address.device is None:
-            found = self._sources.get(address.vehicle or "")
-            return found or Rejection(Reason.unknown_vehicle, address.vehicle or "", "a vehicle with a tracker")
+            found = self._first.get(address.vehicle or "")
+            return found or Rejection(Reason.unknown_vehicle, address.vehicle or "", "a vehicle with a device")
         found = self._by_username.get(address.device)
         if found is None:
             return Rejection(Reason.unknown_vehicle, address.device, "a known device")
@@ -61,11 +61,9 @@ class Directory:
         if now - self._read_at < older_than_s:
             return
         self._read_at = now
-        self._by_username, self._sources = {}, {}
+        self._by_username, self._first = {}, {}
         for row in devices.directory(self._db):
-            publisher = Publisher(
-                row["id"], row["username"], row["vehicle_id"], row["code"], bool(row["position_source"])
-            )
+            publisher = Publisher(row["id"], row["username"], row["vehicle_id"], row["code"], bool(row["source"]))
             self._by_username[publisher.username] = publisher
-            if publisher.source:
-                self._sources[publisher.code] = publisher
+            if row["first"]:
+                self._first[publisher.code] = publisher

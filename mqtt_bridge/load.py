@@ -83,7 +83,7 @@ class Load:
         self.vans: dict[str, Van] = {}
         for index, one in enumerate(fleet):
             route = routes[index % len(routes)]
-            topic = packets.text(topics.gps(one.code))
+            topic = packets.text(topics.gps(one.code, one.username))
             self.vans[one.code] = Van(topic, route, dice.randrange(len(route)))
         self._selector = selectors.DefaultSelector()
         self._lines = self._connect(settings, fleet)

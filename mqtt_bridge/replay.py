@@ -15,7 +15,7 @@ from appliance import clock
 from appliance.config import Settings
 from appliance.errors import InputError, Unavailable
 from appliance.sender import Sender
-from appliance.storage import gps, invoices, replays, trips
+from appliance.storage import devices, gps, invoices, replays, trips, vehicles
 from appliance.storage.db import write_tx
 from mqtt_bridge import recorded_trips
 from mqtt_bridge.recorded_trips import RecordedTrip
@@ -77,6 +77,10 @@ def run(
     store = gps.Store(settings.paths.gps_dir)
     stored, rejected = store.count(), store.rejected(1)[1]
     fleet = Fleet(settings.paths, f"replay-{recording.digest[:8]}-{os.getpid()}")
+    # One epoch a file and shift: replayed again, each number names the same fix.
+    epoch = zlib.crc32(f"{recording.digest}:{shift}".encode()) + 1
+    for code in {position.vehicle for position in recording.positions}:
+        fleet.add(code, epoch, _source(db, code))
     if not fleet.start():
         raise Unavailable("the broker does not answer", subject=str(settings.paths.mqtt_socket), hint="depotbox status")
     try:
@@ -100,6 +104,12 @@ def run(
     return report
 
 
+def _source(db: Database, code: str) -> str | None:
+    vehicle = vehicles.by_code(db, code)
+    source = vehicle and devices.position_source(db, vehicle["id"])
+    return source["username"] if source else None
+
+
 def _drive(
     fleet: Fleet,
     recording: Recording,
@@ -108,10 +118,6 @@ def _drive(
     speed: float,
     progress: Progress,
 ) -> None:
-    # One epoch a file and shift: replayed again, each number names the same fix.
-    epoch = zlib.crc32(f"{recording.digest}:{shift}".encode()) + 1
-    for code in {position.vehicle for position in recording.positions}:
-        fleet.add(code, epoch)
     starts = {trip.first: trip for trip in recorded}
     ends = {trip.last: trip for trip in recorded}
     began, first_at = time.monotonic(), recording.positions[0].at

@@ -36,9 +36,9 @@ class Address:
 def address(topic: str) -> Address | None:
     """What an incoming topic says; None for a topic the box does not know.
 
-    `vehicles/<v>/gps` and `vehicles/<v>/status` belong to the vehicle's position source; `vehicles/<v>/gps/<device>`,
-    `vehicles/<v>/status/<device>` and `owntracks/<device>/...` name the device. The broker's ACL guarantees each of
-    them.
+    `vehicles/<v>/gps` and `vehicles/<v>/status` belong to the vehicle's first device, for ever;
+    `vehicles/<v>/gps/<device>`, `vehicles/<v>/status/<device>` and `owntracks/<device>/...` name the device. The
+    broker's ACL guarantees each of them.
     """
     parts = topic.split("/")
     if parts[0] == OWNTRACKS and len(parts) in (3, 4):
@@ -55,8 +55,9 @@ def address(topic: str) -> Address | None:
     return None
 
 
-def gps(vehicle: str) -> str:
-    return f"{ROOT}/vehicles/{vehicle}/gps"
+def gps(vehicle: str, device: str | None = None) -> str:
+    """The device's own topic; without one that of the vehicle's first device."""
+    return f"{ROOT}/vehicles/{vehicle}/gps" + (f"/{device}" if device else "")
 
 
 def ack(vehicle: str, device: str) -> str:

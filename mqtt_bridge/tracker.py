@@ -28,6 +28,7 @@ class Tracker:
 
     code: str
     epoch: int
+    topic: str
     last: int = 0
     unacknowledged: dict[int, bytes] = field(default_factory=dict)
     sent_to: int = 0
@@ -64,10 +65,10 @@ class Fleet:
     def stop(self) -> None:
         self._client.stop()
 
-    def add(self, code: str, epoch: int) -> None:
-        """A vehicle whose tracker starts to count at 1 in this epoch."""
+    def add(self, code: str, epoch: int, device: str | None = None) -> None:
+        """A vehicle whose tracker (`device`; its first one when left out) starts to count at 1 in this epoch."""
         with self._lock:
-            self._trackers.setdefault(code, Tracker(code, epoch))
+            self._trackers.setdefault(code, Tracker(code, epoch, topics.gps(code, device)))
 
     def fix(self, code: str, body: dict[str, Any]) -> None:
         """Puts a fix (native format, without its number) into the vehicle's buffer."""
@@ -113,7 +114,7 @@ class Fleet:
         outgoing = []
         for seq in range(tracker.sent_to + 1, min(tracker.last, (oldest or 1) + IN_FLIGHT) + 1):
             if seq in tracker.unacknowledged:
-                outgoing.append((topics.gps(tracker.code), tracker.unacknowledged[seq]))
+                outgoing.append((tracker.topic, tracker.unacknowledged[seq]))
                 tracker.sent_to = seq
                 tracker.progress_at = now
                 self.sent += 1

@@ -169,7 +169,7 @@ def test_the_rights_of_the_boxs_own_accounts_are_described(column: int, name: st
 
 
 def test_the_rights_of_a_device_are_described() -> None:
-    acl = accounts.acl_file([Account("van-1", accounts.password_hash("x"), "van", position_source=True)])
+    acl = accounts.acl_file([Account("van-1", accounts.password_hash("x"), "van", first=True)])
     given = {
         pattern.replace("vehicles/van/", "vehicles/+/").replace("van-1", "+").replace("/#", "/+"): right
         for pattern, right in rights(acl).items()
@@ -177,10 +177,10 @@ def test_the_rights_of_a_device_are_described() -> None:
     assert told_rights(0) == given
 
 
-def test_only_a_position_source_may_write_the_plain_topic_and_the_document_says_so() -> None:
-    other = accounts.acl_file([Account("van-2", accounts.password_hash("x"), "van", position_source=False)])
+def test_only_a_vehicles_first_device_may_write_the_plain_topic_and_the_document_says_so() -> None:
+    other = accounts.acl_file([Account("van-2", accounts.password_hash("x"), "van", first=False)])
     assert "write vehicles/van/gps" not in {f"{right} {topic}" for topic, right in rights(other).items()}
-    assert topic_rows()["vehicles/<vehicle>/gps"][0] == "write, if it is the position source"
+    assert topic_rows()["vehicles/<vehicle>/gps"][0] == "write, if it is the vehicle's first device"
 
 
 def test_each_reason_for_a_rejection_is_described() -> None:

@@ -164,7 +164,7 @@ def enable(settings: Settings, code: str) -> None:
 def source(settings: Settings, username: str) -> None:
     """Make the device USERNAME the source of its vehicle's position, in the place of the one before."""
     with opened(settings) as db:
-        found = fleet.make_source(db, settings, username, now=clock.now(), who=operator())
+        found = fleet.make_source(db, username, now=clock.now(), who=operator())
     click.echo(f"The position of {found['code']} now comes from {username}.")
 
 

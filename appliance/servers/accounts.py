@@ -96,9 +96,8 @@ def passwords_file(accounts: Iterable[Account]) -> str:
 
 
 def acl_file(accounts: Iterable[Account]) -> str:
-    """The rules of all devices: each stays in its vehicle's branch and under its own name there; only the position
-    source of a vehicle may write where the vehicle's position and status are taken from. Raises InputError for an unfit
-    name."""
+    """The rules of all devices: each stays in its vehicle's branch and under its own name there; the topics without a
+    name are those of the vehicle's first device. Raises InputError for an unfit name."""
     return _acl((account.username, _device_rules(account)) for account in accounts)
 
 
@@ -139,7 +138,7 @@ def _device_rules(account: Account) -> tuple[str, ...]:
     _check(_VEHICLE, "vehicle", account.vehicle)
     branch, name = f"{ROOT}/vehicles/{account.vehicle}", account.username
     return (
-        *((f"write {branch}/gps", f"write {branch}/status") if account.position_source else ()),
+        *((f"write {branch}/gps", f"write {branch}/status") if account.first else ()),
         f"write {branch}/gps/{name}",
         f"write {branch}/trip",
         f"write {branch}/status/{name}",

@@ -24,23 +24,32 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the broker must know of a device: its login, its vehicle's code, and whether it is the position source. One
-    without a password logs in with a certificate."""
+    """What the broker must know of a device: its login, its vehicle's code, and whether it is the vehicle's first
+    device. One without a password logs in with a certificate."""
 
     username: str
     password_hash: str | None
     vehicle: str
-    position_source: bool
+    first: bool
+
+
+# A vehicle's plain topics are those of the first device that it ever had, revoked or not (ADR 0016).
+_FIRST = "devices.id IN (SELECT min(id) FROM devices GROUP BY vehicle_id) AS first"
+# The last one that it had where it has none now, as in `sources`.
+_SOURCE = (
+    "devices.id IN (SELECT device_id FROM position_sources"
+    " WHERE id IN (SELECT max(id) FROM position_sources GROUP BY vehicle_id)) AS source"
+)
 
 
 def accounts(db: Database) -> list[Account]:
     """The accounts of all devices that are not revoked."""
     found = rows(
         db,
-        "SELECT username, password_hash, code, position_source FROM devices JOIN vehicles ON vehicles.id = vehicle_id"
+        f"SELECT username, password_hash, code, {_FIRST} FROM devices JOIN vehicles ON vehicles.id = vehicle_id"
         " WHERE revoked_at IS NULL AND disabled_at IS NULL ORDER BY username",
     )
-    return [Account(r["username"], r["password_hash"], r["code"], bool(r["position_source"])) for r in found]
+    return [Account(r["username"], r["password_hash"], r["code"], bool(r["first"])) for r in found]
 
 
 def revoked_certificates(db: Database) -> list[int]:
@@ -164,11 +173,12 @@ def by_username(db: Database, username: str) -> Row | None:
 
 
 def directory(db: Database) -> list[Row]:
-    """Every device that may publish: id, username, position_source, vehicle_id and vehicle code."""
+    """Every device of which a message may come: id, username, vehicle_id, vehicle code, whether it is the vehicle's
+    position source and whether its first device. Also a revoked one: what it had published may still wait."""
     return rows(
         db,
-        "SELECT devices.id, username, position_source, vehicle_id, code FROM devices"
-        " JOIN vehicles ON vehicles.id = vehicle_id WHERE revoked_at IS NULL AND disabled_at IS NULL",
+        f"SELECT devices.id, username, vehicle_id, code, {_SOURCE}, {_FIRST} FROM devices"
+        " JOIN vehicles ON vehicles.id = vehicle_id WHERE disabled_at IS NULL",
     )
 
 

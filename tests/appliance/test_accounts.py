@@ -10,9 +10,9 @@ from appliance.storage.devices import Account
 
 HASH = accounts.password_hash("x")
 KNOWN = [
-    Account("van1-1", HASH, "van1", position_source=True),
-    Account("van1-2", None, "van1", position_source=False),
-    Account("van2-1", accounts.password_hash("y"), "van2", position_source=True),
+    Account("van1-1", HASH, "van1", first=True),
+    Account("van1-2", None, "van1", first=False),
+    Account("van2-1", accounts.password_hash("y"), "van2", first=True),
 ]
 
 

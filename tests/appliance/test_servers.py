@@ -31,9 +31,9 @@ from appliance.storage.devices import Account
 from appliance.storage.migrations import migrate
 
 HASH = accounts.password_hash("secret")
-TRACKER = Account("van1-1", HASH, "van1", position_source=True)
-TABLET = Account("van1-2", HASH, "van1", position_source=False)
-OTHER = Account("van2-1", HASH, "van2", position_source=True)
+TRACKER = Account("van1-1", HASH, "van1", first=True)
+TABLET = Account("van1-2", HASH, "van1", first=False)
+OTHER = Account("van2-1", HASH, "van2", first=True)
 BRANCH = "depot/v1/vehicles"
 
 Role = Callable[..., subprocess.Popen[str]]
@@ -244,7 +244,7 @@ def test_a_device_writes_only_in_its_own_branch(connect: Callable[..., Client], 
     for topic in refused:
         tracker.publish(f"{BRANCH}/{topic}")
     tracker.publish("owntracks/van2-1/phone")
-    tablet.publish(f"{BRANCH}/van1/gps")  # it is not the position source
+    tablet.publish(f"{BRANCH}/van1/gps")  # it is not the first device
     wanted = [
         *(f"{BRANCH}/{topic}" for topic in ("van1/gps", "van1/gps/van1-1", "van1/trip", "van1/status")),
         "owntracks/van1-1/phone",
@@ -305,25 +305,6 @@ def test_a_revoked_device_is_disconnected_and_the_others_are_not(
     wait_for(lambda: not tracker.connected)
     other.subscribe(f"{BRANCH}/van2/assignment", wait_for)
     assert other.connected
-
-
-def test_a_new_position_source_may_write_where_the_old_one_may_not_any_more(
-    settings: Settings, broker: subprocess.Popen[str], connect: Callable[..., Client], wait_for: Any
-) -> None:
-    bridge, tracker, tablet = connect("bridge"), connect("van1-1"), connect("van1-2")
-    bridge.subscribe(f"{BRANCH}/van1/gps", wait_for)
-    swapped = [replace(TRACKER, position_source=False), replace(TABLET, position_source=True)]
-    access.apply(settings.paths, Access(swapped), broker.pid)
-
-    def published() -> list[tuple[str, str]]:
-        tracker.publish(f"{BRANCH}/van1/gps", "old")
-        tablet.publish(f"{BRANCH}/van1/gps", "new")
-        return [message for message in bridge.got if message[1] == "new"]
-
-    wait_for(published)
-    bridge.got.clear()
-    wait_for(published)
-    assert {payload for _, payload in bridge.got} == {"new"}
 
 
 def test_files_that_the_broker_refuses_change_nothing(

@@ -47,7 +47,7 @@ def rejected(store: Store) -> list[tuple[str, str]]:
     return sorted((row["vehicle"], row["reason"]) for row in store.rejected()[0])
 
 
-def test_a_fix_on_the_vehicles_topic_is_its_position_sources(ingest: Ingest, gps_store: Store, cast: Cast) -> None:
+def test_a_fix_on_the_vehicles_topic_is_its_first_devices(ingest: Ingest, gps_store: Store, cast: Cast) -> None:
     stored = take(ingest, message(fix(seq=1, epoch=4)))
     assert stored.new_rows == 1
     assert stored.numbering == {(VAN, TRACKER): [(4, 1)]}
@@ -263,16 +263,19 @@ class TestDirectory:
         assert isinstance(found, Publisher)
         assert not found.source
 
-    def test_a_revoked_device_is_nobody_and_the_next_one_is_the_source(
+    def test_a_revoked_device_keeps_its_topics_and_is_the_source_no_more(
         self, directory: Directory, depot_db: Database, cast: Cast
     ) -> None:
+        """What it published before still waits, perhaps."""
         with write_tx(depot_db) as tx:
-            devices.add(tx, cast.van, VAN, "$7$1$x$x", NOON)
+            follower = devices.add(tx, cast.van, VAN, "$7$1$x$x", NOON)
             devices.revoke(tx, TRACKER, NOON)
-        assert not isinstance(self.find(directory, f"{topics.gps(VAN)}/{TRACKER}"), Publisher)
-        found = self.find(directory, topics.gps(VAN))
-        assert isinstance(found, Publisher)
-        assert found.username == f"{VAN}-2"
+        for topic, name in [
+            (topics.gps(VAN), TRACKER), (topics.gps(VAN, TRACKER), TRACKER), (topics.gps(VAN, follower), follower)
+        ]:  # fmt: skip
+            found = self.find(directory, topic)
+            assert isinstance(found, Publisher)
+            assert (found.username, found.source) == (name, name == follower)
 
     def test_a_flood_of_unknown_names_does_not_become_a_flood_of_reads(
         self, depot_db: Database, cast: Cast, monkeypatch: pytest.MonkeyPatch

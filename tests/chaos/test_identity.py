@@ -59,7 +59,7 @@ def rng() -> random.Random:
 
 
 def test_both_logins_work_over_tls_and_each_device_has_its_own_branch(world: World) -> None:
-    """The position source writes the plain topic, the other one its own; both hear what is for the vehicle."""
+    """The first one writes the plain topic, the other one its own; both hear what is for the vehicle."""
     bridge = world.own("bridge")
     bridge.subscribe(f"{ROOT}/vehicles/+/gps", f"{ROOT}/vehicles/+/gps/+")
     for who in (world.tracker, world.tablet):

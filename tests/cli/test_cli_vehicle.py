@@ -177,7 +177,7 @@ def test_a_code_that_is_taken_is_one_line(box: Any) -> None:
     assert (said.code, said.err) == (InputError.exit_code, "depotbox: V1: there is already a vehicle with this code\n")
 
 
-def test_another_device_has_a_topic_of_its_own_until_the_first_is_revoked(box: Any) -> None:
+def test_another_device_has_a_topic_of_its_own_and_is_the_source_once_the_first_is_revoked(box: Any) -> None:
     box("vehicle", "add", "V1")
     second = box("vehicle", "add", "V1", "--another-device", "--json").json
     assert (second["username"], second["topic"]) == ("V1-2", "depot/v1/vehicles/V1/gps/V1-2")
@@ -185,7 +185,7 @@ def test_another_device_has_a_topic_of_its_own_until_the_first_is_revoked(box: A
     (listed,) = box("vehicle", "list", "--json").items
     assert [device["position_source"] for device in listed["devices"]] == [False, True]
     assert "--another-device" in box("vehicle", "revoke", "V1-2").out
-    assert box("vehicle", "add", "V1", "--another-device", "--json").json["topic"] == "depot/v1/vehicles/V1/gps"
+    assert box("vehicle", "add", "V1", "--another-device", "--json").json["topic"] == "depot/v1/vehicles/V1/gps/V1-3"
 
 
 def test_a_device_that_is_not_in_use_cannot_be_revoked(box: Any) -> None:
@@ -302,7 +302,7 @@ def test_a_certificate_without_a_listener_for_it_is_one_line(box: Any) -> None:
 def test_another_device_becomes_the_position_source(box: Any, db: Database) -> None:
     box("vehicle", "add", "V1")
     second = box("vehicle", "add", "V1", "--another-device", "--source", "--json").json
-    assert second["topic"] == "depot/v1/vehicles/V1/gps"
+    assert second["topic"] == "depot/v1/vehicles/V1/gps/V1-2"
     assert box("vehicle", "source", "V1-1").out == "The position of V1 now comes from V1-1.\n"
     assert box("vehicle", "source", "V1-1").code == 0
     (listed,) = box("vehicle", "list", "--json").items
