@@ -8,6 +8,7 @@ A damaged day is left out (and said) when all days are read: it takes no other a
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -108,8 +109,9 @@ class Store:
         return found
 
     def sequences(self) -> dict[tuple[int, int], int]:
-        """How far each (device, epoch) is on disk."""
-        return self._sequences(self.days())
+        """How far each (device, epoch) is on disk, for the last `gps_days.EPOCHS` of each device; the one that was used
+        last comes last."""
+        return {(device, epoch): seq for device, epoch, seq, _used_at in self._sequences(self.days())}
 
     def damaged_days(self) -> list[date]:
         """The days of which a part is damaged, as far as it was noticed."""
@@ -173,23 +175,33 @@ class Store:
 
     def delete_before(self, day: date) -> list[date]:
         """Deletes the files of days before `day`, and returns those days. How far each device's numbering has come is
-        carried on: a device that was away for longer must not be asked for fixes that it has long forgotten."""
+        carried on for the epochs that `sequences` gives: a device that was away for longer must not be asked for fixes
+        that it has long forgotten."""
         old = [found for found in self.days() if found < day]
-        if sequences := self._sequences(old):
+        if of_old := {one[:2] for one in self._sequences(old)}:
+            kept = [one for one in self._sequences(self.days()) if one[:2] in of_old]
             db = gps_days.open_to_write(self._folder, max([*self.days(), day]))
             with closing(db.conn), write_tx(db) as tx:
-                gps_days.keep_sequences(tx, sequences)
+                gps_days.keep_sequences(tx, kept)
         old = sorted({*old, *(found for found in gps_days.set_aside_days(self._folder) if found < day)})
         for found in old:
             gps_days.delete(self._folder, found)
         return old
 
-    def _sequences(self, days: Iterable[date]) -> dict[tuple[int, int], int]:
-        found: dict[tuple[int, int], int] = {}
+    def _sequences(self, days: Iterable[date]) -> list[gps_days.Numbering]:
+        found: dict[tuple[int, int], gps_days.Numbering] = {}
         for _day, kept in self._each(lambda conn, _day: gps_days.sequences(conn), days):
-            for key, seq in kept.items():
-                found[key] = max(seq, found.get(key, 0))
-        return found
+            for device, epoch, seq, used_at in kept:
+                known = found.get((device, epoch), (device, epoch, 0, 0))
+                found[device, epoch] = (device, epoch, max(seq, known[2]), max(used_at, known[3]))
+        newest_first = sorted(found.values(), key=lambda one: one[3], reverse=True)
+        of_device = Counter[int]()
+        chosen = []
+        for one in newest_first:
+            of_device[one[0]] += 1
+            if of_device[one[0]] <= gps_days.EPOCHS:
+                chosen.append(one)
+        return chosen[::-1]
 
     def _each(
         self, read: Callable[[sqlite3.Connection, date], T], days: Iterable[date] | None = None, *, whole: bool = False

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -19,7 +19,12 @@ from appliance.storage.db import Tx, connect, value, write_tx
 from appliance.storage.gps_rows import DAY_SCHEMA
 from appliance.storage.migrations import statements
 
+EPOCHS = 1_000
+"""Epochs of a device that are remembered: those that it used last."""
+
 Stamp = tuple[tuple[int, int], ...]
+Numbering = tuple[int, int, int, int]
+"""Device, epoch, how far it is on disk, and when it was last used (epoch milliseconds)."""
 
 _log = log.get(__name__)
 
@@ -99,7 +104,7 @@ def set_aside(folder: Path, day: date, damage: str) -> None:
     """Renames a damaged file, so that the day can go on in a new one, and says so. It is kept for as long as the day
     would be. How far each device's numbering is on disk goes over into the new one, if it can still be read."""
     file = path(folder, day)
-    kept: dict[tuple[int, int], int] = {}
+    kept: list[Numbering] = []
     with suppress(sqlite3.DatabaseError), reading(folder, day) as conn:
         kept = sequences(conn)
     number = 1
@@ -118,16 +123,21 @@ def set_aside(folder: Path, day: date, damage: str) -> None:
             keep_sequences(tx, kept)
 
 
-def sequences(conn: sqlite3.Connection) -> dict[tuple[int, int], int]:
-    """How far each (device, epoch) is on disk, as this day has it."""
-    found = conn.execute("SELECT device, epoch, seq FROM sequences")
-    return {(device, epoch): seq for device, epoch, seq in found}
+def sequences(conn: sqlite3.Connection) -> list[Numbering]:
+    """What this day has of each device's numbering: of the EPOCHS epochs that it used last on it."""
+    return conn.execute(
+        "SELECT device, epoch, seq, used_at FROM"
+        " (SELECT *, row_number() OVER (PARTITION BY device ORDER BY used_at DESC) AS age FROM sequences)"
+        " WHERE age <= ?",
+        (EPOCHS,),
+    ).fetchall()
 
 
-def keep_sequences(tx: Tx, found: Mapping[tuple[int, int], int]) -> None:
+def keep_sequences(tx: Tx, found: Iterable[Numbering]) -> None:
     tx.conn.executemany(
-        "INSERT INTO sequences VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq)",
-        [(device, epoch, seq) for (device, epoch), seq in found.items()],
+        "INSERT INTO sequences VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET seq = max(seq, excluded.seq), used_at = max(used_at, excluded.used_at)",
+        found,
     )
 
 

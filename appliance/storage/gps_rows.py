@@ -33,9 +33,10 @@ CREATE TABLE IF NOT EXISTS rejected (
   device INTEGER, reason TEXT NOT NULL, value TEXT NOT NULL, bound TEXT NOT NULL, payload BLOB NOT NULL,
   restored_at TEXT
 ) STRICT;
--- How far each device's numbering is on disk without a gap: what may be acknowledged.
+-- How far each device's numbering is on disk without a gap: what may be acknowledged. `used_at`: epoch milliseconds.
 CREATE TABLE IF NOT EXISTS sequences (
-  device INTEGER NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (device, epoch)
+  device INTEGER NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, used_at INTEGER NOT NULL,
+  PRIMARY KEY (device, epoch)
 ) STRICT, WITHOUT ROWID;
 """
 

@@ -90,9 +90,7 @@ class Writer:
             if day != today:
                 stored += self._write(day, partial(self._store, day=day, arrivals=days[day]))
         if days.get(today) or batch.refused or batch.sequences:
-            stored += self._write(
-                today, partial(self._store_today, today=today, arrivals=days.get(today, []), batch=batch)
-            )
+            stored += self._write(today, partial(self._store_today, now=now, arrivals=days.get(today, []), batch=batch))
         return stored
 
     def close(self) -> None:
@@ -122,14 +120,15 @@ class Writer:
             file.sources.clear()  # their rows may have been rolled back
             raise
 
-    def _store_today(self, tx: Tx, file: DayFile, today: date, arrivals: list[Arrival], batch: Batch) -> int:
-        stored = self._store(tx, file, today, arrivals)
+    def _store_today(self, tx: Tx, file: DayFile, now: datetime, arrivals: list[Arrival], batch: Batch) -> int:
+        stored = self._store(tx, file, day_of(now), arrivals)
         tx.conn.executemany(
             "INSERT OR IGNORE INTO rejected (digest, received_at, vehicle, device, reason, value, bound,"
             " payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             map(_refused_row, batch.refused),
         )
-        gps_days.keep_sequences(tx, batch.sequences)
+        used_at = int(now.timestamp() * 1000)
+        gps_days.keep_sequences(tx, ((*key, seq, used_at) for key, seq in batch.sequences.items()))
         return stored
 
     def _store(self, tx: Tx, file: DayFile, day: date, arrivals: list[Arrival]) -> int:

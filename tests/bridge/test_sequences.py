@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.storage.gps import Store
+from appliance.storage.gps_days import EPOCHS
 from appliance.storage.gps_writer import Batch, Writer
 from mqtt_bridge import sequences as module
 from mqtt_bridge.sequences import Key, Sequences
@@ -25,6 +27,11 @@ def commit(sequences: Sequences, arrived: list[tuple[Key, int]]) -> dict[Key, in
 
 def numbers(*seqs: int, key: Key = ONE) -> list[tuple[Key, int]]:
     return [(key, seq) for seq in seqs]
+
+
+def waiting(sequences: Sequences) -> int:
+    """Numbers beyond a gap that device 1 has in memory."""
+    return sum(map(len, sequences._devices[1].ahead.values()))
 
 
 def test_numbers_in_order_are_acknowledged_as_they_come() -> None:
@@ -84,10 +91,47 @@ def test_numbers_beyond_a_gap_are_held_up_to_a_bound() -> None:
     sequences = Sequences({})
     for start in range(2, 30_002, 1000):
         commit(sequences, numbers(*range(start, start + 1000)))
-    assert len(sequences._ahead[ONE]) <= module.AHEAD
-    assert commit(sequences, numbers(1))[ONE] >= module.AHEAD
-    last = sequences._on_disk[ONE]
+    assert waiting(sequences) <= module.AHEAD
+    last = commit(sequences, numbers(1))[ONE]
+    assert last >= module.AHEAD
     assert commit(sequences, numbers(*range(last + 1, last + 101))) == {ONE: last + 100}
+
+
+def test_thousands_of_epochs_take_no_more_memory_and_the_one_in_use_is_kept() -> None:
+    """Of one device; each with numbers beyond a gap."""
+    sequences = Sequences({ONE: 5, OTHER: 3})
+    for epoch in range(100, 100 + 5 * EPOCHS):
+        commit(sequences, numbers(1, *range(3, 20), key=(1, epoch)))
+        commit(sequences, numbers(epoch - 94))
+    assert len(sequences._devices[1].on_disk) == EPOCHS
+    assert waiting(sequences) <= module.AHEAD
+    newest = 99 + 5 * EPOCHS
+    assert commit(sequences, numbers(2, key=(1, newest))) == {(1, newest): 19}
+    assert commit(sequences, numbers(1)) == {ONE: 5 + 5 * EPOCHS}
+    assert commit(sequences, numbers(4, key=OTHER)) == {OTHER: 4}
+
+
+def test_an_epoch_that_was_forgotten_says_less_than_is_on_disk_and_never_more() -> None:
+    sequences = Sequences({ONE: 900})
+    commit(sequences, [((1, epoch), 1) for epoch in range(100, 100 + EPOCHS)])
+    assert commit(sequences, numbers(901)) == {ONE: 0}
+    assert commit(sequences, numbers(1, 2)) == {ONE: 2}
+
+
+def test_thousands_of_epochs_after_a_restart(tmp_path: Path) -> None:
+    """Also of several days: those that were used last, whatever their numbers."""
+    writer = Writer(tmp_path, late_s=10)
+    writer.commit(Batch(sequences={(1, epoch): 2 for epoch in range(9000, 9000 + 3 * EPOCHS)}), NOON)
+    writer.commit(Batch(sequences={ONE: 7, OTHER: 9}), NOON + timedelta(seconds=1))
+    writer.commit(Batch(sequences={(1, 8): 1}), NOON + timedelta(days=1))
+    writer.close()
+    found = Store(tmp_path).sequences()
+    assert len(found) == EPOCHS + 1
+    assert list(found)[-1] == (1, 8)
+    again = Sequences(found)
+    assert commit(again, [*numbers(8), *numbers(2, key=(1, 8)), *numbers(10, key=OTHER)]) == {
+        ONE: 8, (1, 8): 2, OTHER: 10
+    }  # fmt: skip
 
 
 @settings(max_examples=100, deadline=None)
@@ -103,7 +147,9 @@ def test_it_is_the_longest_run_from_one_that_has_arrived(
     arrived: dict[Key, set[int]] = {}
     for index, group in enumerate(groups):
         if index in restarts:
-            sequences = Sequences(dict(sequences._on_disk))
+            sequences = Sequences(
+                {(device, e): n for device, known in sequences._devices.items() for e, n in known.on_disk.items()}
+            )
             arrived = {key: {n for n in seqs if n <= run_of(seqs)} for key, seqs in arrived.items()}
         for key, seq in group:
             arrived.setdefault(key, set()).add(seq)

@@ -16,6 +16,7 @@ from appliance.domain.fix import Fix, Reason, Rejection
 from appliance.errors import DiskFull, Permanent
 from appliance.storage import gps_days
 from appliance.storage.gps import Store
+from appliance.storage.gps_days import EPOCHS
 from appliance.storage.gps_writer import Arrival, Batch, Refused, Writer
 from tests.cast import NOON
 
@@ -221,6 +222,24 @@ def halves(folder: Path, day: date) -> None:
     path = folder / f"{day}.db"
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+
+
+def test_retention_carries_on_the_epochs_that_were_used_last(writer: Writer, store: Store) -> None:
+    """Of thousands, and however often days are deleted."""
+    for age in (9, 8, 7):
+        first = 100_000 - age * EPOCHS
+        writer.commit(Batch(sequences={(1, first + n): 3 for n in range(EPOCHS)}), NOON - age * DAY)
+    writer.commit(Batch(sequences={(2, 5): 80}), NOON - 9 * DAY)
+    writer.commit(Batch(sequences={(1, 1): 60}), NOON)
+    writer.close()
+    for age in (8, 7, 6, -1):
+        store.delete_before(TODAY - age * DAY)
+    (day,) = store.days()
+    with gps_days.reading(store._folder, day) as conn:
+        kept = conn.execute("SELECT device, epoch, seq FROM sequences ORDER BY device, epoch").fetchall()
+    assert (kept[0], kept[-1]) == ((1, 1, 60), (2, 5, 80))
+    assert len(kept) == EPOCHS + 1
+    assert all(epoch >= 100_000 - 7 * EPOCHS and seq == 3 for _device, epoch, seq in kept[1:-1])
 
 
 @pytest.mark.parametrize("harm", [damage, halves])
