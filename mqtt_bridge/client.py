@@ -109,8 +109,9 @@ class Client:
         self._paho.acknowledge([one.mid for one in messages if one.qos and one.connection == now])
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> bool:
-        """Publishes; False when there is no connection (nothing is kept for later: each caller repeats what counts)."""
-        if not self._ready.is_set():
+        """Publishes; False when there is no connection (nothing is kept for later: each caller repeats what counts).
+        What had waited for this program comes before its subscriptions stand, and is answered."""
+        if not self._paho.is_connected():
             return False
         return self._paho.publish(topic, payload, qos=qos, retain=retain).rc == paho.MQTT_ERR_SUCCESS
 

@@ -64,6 +64,22 @@ def test_after_a_kill_before_the_commit_nothing_is_lost(
     assert stored.count() == before + 2
 
 
+def test_what_waited_is_acknowledged_also_before_the_subscriptions_stand(
+    bench: Workbench, loopback: Mqtt, begin: datetime, epoch: int, broker: Broker, broker_db: Database
+) -> None:
+    bench.stop()
+    loopback.publish(GPS, fix(0, begin, seq=1, epoch=epoch))
+    again = Workbench(broker.settings, broker_db)
+    again.client._paho.on_subscribe = lambda *_: None
+    again.client.start()
+    try:
+        again.round()
+        wait_for(lambda: loopback.heard("/ack/") == [{"epoch": epoch, "seq": 1}], "the acknowledgement")
+        assert not again.client.connected
+    finally:
+        again.stop()
+
+
 class TestBrokerKilled:
     def test_the_client_comes_back_subscribed_and_old_messages_are_not_acknowledged(
         self, bench: Workbench, broker: Broker, stored: Store, begin: datetime, client: Callable[..., Mqtt]
