@@ -12,6 +12,10 @@ from sqlite_utils import Database
 
 from appliance import log
 from appliance.config import Settings
+from appliance.errors import Busy, DiskFull
+from appliance.storage import statuses
+from appliance.storage.db import write_tx
+from appliance.storage.statuses import Said
 from mqtt_bridge import topics, trip_events
 from mqtt_bridge.client import Client, Message
 from mqtt_bridge.directory import Directory, Publisher
@@ -44,6 +48,7 @@ class Bridge:
     directory: Directory
     presence: Presence
     patience: Patience
+    _kept: dict[str, Said] = field(default_factory=dict)
     _buttons: Limiter[str] = field(default_factory=lambda: Limiter(EVENTS_PER_S, EVENTS_BURST))
 
     def handle(self, messages: list[Message]) -> None:
@@ -72,18 +77,33 @@ class Bridge:
         """Only the position source speaks for its vehicle: a tablet that is switched off takes nothing offline."""
         publisher, said = self.directory.find(address), message.payload.strip(b' \t\r\n"').lower()
         if isinstance(publisher, Publisher) and said in STATUSES:
-            if publisher.source:
-                self.presence.status(publisher.code, publisher.username, said, retained=message.retained)
+            self.presence.status(
+                publisher.code, publisher.username, said, retained=message.retained, source=publisher.source
+            )
         else:
             size = len(message.payload)
             _log.warning("status.not_understood", vehicle=address.vehicle, size=size, expected="online or offline")
         self.client.acknowledge([message])
 
     def housekeeping(self) -> None:
-        """Once a second, also when nothing comes: says what was dropped of whom."""
+        """Once a second, also when nothing comes: says what was dropped of whom, and keeps what devices said."""
         self._commit()
+        self.keep_statuses()
         for overrun in self._buttons.overruns(time.monotonic()):
             _log.warning("trip.events_dropped", vehicle=overrun.key, events=overrun.dropped)
+
+    def keep_statuses(self) -> None:
+        """What devices said is there after a restart: the broker gives a retained word again, but not whether a fix
+        came after it. What cannot be written now is written at the next call."""
+        said = self.presence.said()
+        if said == self._kept:
+            return
+        try:
+            with write_tx(self.db, synced=False) as tx:
+                statuses.keep(tx, said.items() - self._kept.items())
+        except (Busy, DiskFull):
+            return
+        self._kept = said
 
     def _commit(self) -> None:
         stored = self.patience.until_there_is_room(self.ingest.commit)

@@ -19,7 +19,7 @@ from appliance.events import Publisher
 from appliance.notify import notify
 from appliance.sender import Sender
 from appliance.servers.mosquitto import own_password
-from appliance.storage import devices, gps_checks, gps_rows, trips, vehicles
+from appliance.storage import devices, gps_checks, gps_rows, statuses, trips, vehicles
 from appliance.storage.db import open_depot
 from appliance.storage.gps import Store
 from appliance.storage.gps_writer import Writer
@@ -62,7 +62,7 @@ def main(settings: Settings) -> int:
     writer = Writer(paths.gps_dir, late_s=min(10.0, settings.billing.settle_s / 2))
     directory = Directory(db)
     ingest = Ingest(settings, limits, writer, directory, Sequences(fixes.sequences()))
-    presence = Presence(settings, stored(db, fixes, settings))
+    presence = Presence(settings, stored(db, fixes, settings), statuses.every(db))
     live = Live(Publisher(paths.redis_socket), Sender(settings), presence)
     stop = _StopFlag()
     bridge = Bridge(settings, db, client, ingest, live, directory, presence, Patience(lambda: stop.set))
@@ -92,6 +92,7 @@ def main(settings: Settings) -> int:
             if client.connected and not ready:
                 ready = True
                 notify("READY=1")
+        bridge.keep_statuses()
     finally:
         inbox.close()
         client.stop()

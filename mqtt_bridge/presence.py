@@ -18,6 +18,7 @@ from appliance.domain import presence
 from appliance.domain.fix import Fix
 from appliance.domain.presence import Signs, Standing, VehicleState
 from appliance.storage.gps_rows import newer
+from appliance.storage.statuses import Said
 
 STEPPED_S = 2.0
 
@@ -50,16 +51,18 @@ class Presence:
         self,
         settings: Settings,
         stored: Mapping[str, Sequence[Fix]],
+        said: Sequence[tuple[str, str, Said]] = (),
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`stored`: the last fixes of each vehicle before the start, in their order; the newest is the last."""
+        """`stored`: the last fixes of each vehicle before the start, in their order; the newest is the last. `said`:
+        what the devices had said until then, each with its vehicle's code and its username."""
         self._settings = settings
         self._limits = settings.limits
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._statuses: dict[str, bytes] = {}
-        self._offline: dict[str, float] = {}
+        self._said = {device: one for _code, device, one in said}
+        self._offline: dict[str, tuple[str, float]] = {}
         self._step = 0.0
         self._known: dict[str, _Known] = {}
         now, wall, trusted = monotonic(), clock.now(), clock.trusted(settings)
@@ -70,6 +73,12 @@ class Presence:
             # How old it is cannot be known without the time: stale, until a fix comes or it has been silent for longer.
             age_s = (wall - fixes[-1].at).total_seconds() if trusted else self._limits.stale_s
             self._known[code] = _Known(fixes[-1], now - max(0.0, age_s), False, standing)
+        for code, device, one in said:
+            if one.offline_at:
+                age_s = (wall - one.offline_at).total_seconds() if trusted else 0.0
+                at = now - max(0.0, age_s)
+                # A fix that came after it would have ended it, whatever the device's clock says.
+                self._offline[code] = (device, max(at, self._known[code].received) if code in self._known else at)
 
     def see(self, newest: Mapping[str, tuple[int, Fix]]) -> set[str]:
         """Newest fixes by vehicle code; returns the codes of which there is news. A fix that is older than what is
@@ -90,19 +99,28 @@ class Presence:
                 else:
                     continue
                 news.add(code)
+                self._is_back(code)
         return news
 
-    def status(self, code: str, device: str, said: bytes, *, retained: bool) -> None:
-        """What the position source of a vehicle, or its last will, says: `online`, `offline`, or nothing any more. A
-        retained message that only comes again, on a new connection, is no news."""
+    def status(self, code: str, device: str, said: bytes, *, retained: bool, source: bool = True) -> None:
+        """What a device of a vehicle, or its last will, says: `online`, `offline`, or nothing any more. It counts for
+        the vehicle where the device is its position source. A retained message that only comes again, on a new
+        connection or after a restart, is no news; one that is not known is of now."""
+        word = said.decode()
         with self._lock:
-            if retained and self._statuses.get(device) == said:
+            if retained and device in self._said and self._said[device].word == word:
                 return
-            self._statuses[device] = said
-            if said == b"offline":
-                self._offline[code] = self._monotonic()
-            else:
-                self._offline.pop(code, None)
+            if source:
+                self._is_back(code)
+            offline = source and word == "offline"
+            self._said[device] = Said(word, clock.now() if offline else None)
+            if offline:
+                self._offline[code] = (device, self._monotonic())
+
+    def said(self) -> dict[str, Said]:
+        """What each device last said, by username: what is to be known after a restart."""
+        with self._lock:
+            return dict(self._said)
 
     def codes(self) -> set[str]:
         with self._lock:
@@ -142,7 +160,7 @@ class Presence:
             fix_at=known.fix.at,
             received_at=at(known.received),
             repeated_at=at(known.repeated),
-            offline_at=at(self._offline.get(code)),
+            offline_at=at(self._offline[code][1]) if code in self._offline else None,
             ignition=known.fix.ignition,
             speed_kmh=known.fix.speed_kmh,
             standing_since=known.standing.since if known.standing else None,
@@ -150,6 +168,11 @@ class Presence:
         state = presence.state_of(signs, wall, self._limits, trusted)
         outage = presence.is_outage(signs, wall, self._limits, trusted)
         return Look(state, outage, signs, known.received if known.heard else None)
+
+    def _is_back(self, code: str) -> None:
+        if code in self._offline:
+            device, _at = self._offline.pop(code)
+            self._said[device] = Said("offline", None)
 
     def _is_ahead(self, fix: Fix) -> bool:
         ahead_s = (fix.at - clock.now()).total_seconds()

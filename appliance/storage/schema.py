@@ -101,6 +101,11 @@ CREATE TABLE overruled (
   decided_at TEXT NOT NULL, PRIMARY KEY (vehicle_id, at)
 ) STRICT, WITHOUT ROWID;
 
+-- The last word of a device, and since when it takes its vehicle offline: null unless no fix came after it.
+CREATE TABLE device_statuses (
+  device_id INTEGER PRIMARY KEY REFERENCES devices (id), word TEXT NOT NULL, offline_at TEXT
+) STRICT;
+
 CREATE TABLE drivers (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, code TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
   phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '', user_id INTEGER REFERENCES users (id),

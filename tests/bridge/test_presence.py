@@ -19,7 +19,7 @@ from appliance.domain.trip import Event
 from appliance.events import Publisher
 from appliance.sender import Sender
 from appliance.servers import access
-from appliance.storage import devices, users
+from appliance.storage import devices, times, users
 from appliance.storage.db import rows as query
 from appliance.storage.db import write_tx
 from appliance.storage.gps import Store
@@ -33,7 +33,7 @@ from tests.bridge.mqtt import Broker, Mqtt
 from tests.bridge.workbench import Workbench, message
 from tests.bridge.workbench import fix as native
 from tests.cast import NOON, OTHER_VAN, VAN, Cast, SetClock, eastward, new_trip, say
-from tests.servers import Redis, Role, wait_for
+from tests.servers import Redis, Role, running_redis, wait_for
 
 
 class Clocks:
@@ -343,6 +343,53 @@ class TestLastWill:
             self.becomes(again, "live")
         finally:
             again.stop()
+
+
+def test_a_restart_knows_whether_a_fix_came_after_the_last_will(
+    broker: Broker, broker_db: Database, client: Callable[..., Mqtt], loopback: Mqtt
+) -> None:
+    """The whole role. The tracker never says `online`, so that the broker gives `offline` at each start."""
+    with running_redis(broker.settings) as redis:
+        live = redis.client(events.LIVE_DB)
+
+        def told(code: str = VAN) -> dict[str, Any]:
+            found = live.hget(events.VEHICLES_KEY, code)
+            return json.loads(found) if found else {}
+
+        def kept() -> str | None:
+            found = query(broker_db, "SELECT offline_at FROM device_statuses JOIN devices ON devices.id = device_id"
+                          " WHERE username = ?", f"{VAN}-1")  # fmt: skip
+            return found[0]["offline_at"] if found else None
+
+        def restart() -> Role:
+            """Returns when what the broker had for the bridge has been handled, and told."""
+            live.flushdb()
+            started, now = Role(broker.settings, "bridge"), clock.now()
+            loopback.publish(topics.gps(OTHER_VAN), native(0, now))
+            wait_for(lambda: told(OTHER_VAN).get("at") == times.text(now), "another van is there")
+            loopback.publish(topics.status(OTHER_VAN), b"offline")
+            wait_for(lambda: told(OTHER_VAN)["state"] == "offline", "whose state has turned since")
+            return started
+
+        bridge = restart()
+        try:
+            tracker = client(f"{VAN}-1", device=True, will=topics.status(VAN))
+            tracker.publish(topics.gps(VAN), native(0, clock.now()))
+            tracker.drop()
+            since = times.parse(wait_for(kept, "it is offline"))
+            bridge.kill()
+            bridge = restart()
+            assert told()["state"] == "offline"
+            assert abs(times.parse(told()["offline_at"]) - since) < timedelta(seconds=0.1)
+            client(f"{VAN}-1", device=True).publish(topics.gps(VAN), native(0, clock.now()))
+            wait_for(lambda: told()["state"] == "live", "it is back")
+            bridge.process.terminate()
+            bridge.process.wait()
+            bridge = restart()
+            assert told()["state"] == "live"
+        finally:
+            bridge.kill()
+            loopback.publish(topics.status(VAN), b"", retain=True)
 
 
 def test_a_bridge_that_is_killed_tells_of_an_outage_once(
