@@ -47,7 +47,7 @@ def _subscribe(socket: str, password: str, count: Any) -> None:
     def on_subscribe(*_: Any) -> None:
         count.value = 0
 
-    client.on_connect = lambda *_: client.subscribe(topics.gps("+"), qos=1)
+    client.on_connect = lambda *_: client.subscribe(topics.gps("+", "+"), qos=1)
     client.on_subscribe = on_subscribe
     client.on_message = on_message
     client.connect(socket)

@@ -169,6 +169,16 @@ def test_a_newer_fix_makes_online_again_and_an_old_retained_word_does_not_undo_i
     assert state(presence) == "live"
 
 
+def test_an_old_word_of_a_device_that_became_the_source_since_is_no_news(
+    depot: Settings, make: Callable[..., Presence]
+) -> None:
+    before = make()
+    before.status(VAN, "VAN-1-2", b"offline", retained=False, source=False)
+    again = Presence(depot, {VAN: [fix()]}, [(VAN, name, said) for name, said in before.said().items()])
+    again.status(VAN, "VAN-1-2", b"offline", retained=True)
+    assert state(again) == "live"
+
+
 class TestAfterARestart:
     @pytest.fixture
     def kept(

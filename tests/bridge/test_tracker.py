@@ -73,6 +73,13 @@ def button(id: str) -> dict[str, Any]:
     return {"event_id": id, "trip_id": 1, "event": "on_board", "at": NOON.isoformat()}
 
 
+def test_a_tracker_that_is_not_its_vehicles_first_writes_below_its_own_name(fleet: Fleet, line: Line) -> None:
+    fleet.add("VAN-7", EPOCH, "VAN-7-2")
+    fleet.fix("VAN-7", {})
+    fleet.step()
+    assert [topic for topic, _body in line.sent] == [topics.gps("VAN-7", "VAN-7-2")]
+
+
 def test_fixes_are_numbered_from_one_and_sent_once(fleet: Fleet, line: Line) -> None:
     drive(fleet, 3)
     fleet.step()
