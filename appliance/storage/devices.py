@@ -174,11 +174,12 @@ def by_username(db: Database, username: str) -> Row | None:
 
 def directory(db: Database) -> list[Row]:
     """Every device of which a message may come: id, username, vehicle_id, vehicle code, whether it is the vehicle's
-    position source and whether its first device. Also a revoked one: what it had published may still wait."""
+    position source and whether its first device. Also a revoked one, and one of a vehicle out of service: what it had
+    published may still wait."""
     return rows(
         db,
         f"SELECT devices.id, username, vehicle_id, code, {_SOURCE}, {_FIRST} FROM devices"
-        " JOIN vehicles ON vehicles.id = vehicle_id WHERE disabled_at IS NULL",
+        " JOIN vehicles ON vehicles.id = vehicle_id",
     )
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from sqlite_utils import Database
 
 from appliance.domain.presence import VehicleState
 from appliance.servers import mosquitto
-from appliance.storage import alerts, shifts
-from appliance.storage.db import value, write_tx
+from appliance.storage import alerts, shifts, users
+from appliance.storage.db import open_depot, value, write_tx
 from tests import cast as play
 from tests.servers import free_port, wait_for
 from tests.web import world
@@ -38,7 +38,14 @@ def with_broker(data_dir: Path) -> Iterator[Client]:
     broker = subprocess.Popen([sys.executable, "-m", "appliance", "role", "mosquitto"], env=environ)
     try:
         wait_for(lambda: mosquitto.running_pid(settings.paths), "the broker runs")
+        db = open_depot(settings.paths.depot_db)
+        with write_tx(db) as tx:
+            users.add(tx, world.address_of("administrator"), "Ann", "administrator", datetime.now(UTC))
+        db.conn.close()
+        signed_in = world.as_user(settings)
         with TestClient(create_app(settings), base_url="http://127.0.0.1:8080") as client:
+            client.cookies.update(signed_in.cookies)
+            client.headers.update(signed_in.headers)
             yield client
     finally:
         broker.kill()

@@ -80,7 +80,7 @@ def revoke_device(parts: Given, code: FromPath[str], username: FromPath[str]) ->
 def make_source(parts: Given, code: FromPath[str], username: FromPath[str]) -> Page[Device]:
     with parts.db() as db:
         _must_be_of(db, code, username)
-        fleet.make_source(db, parts.settings, username, now=parts.now(), who=parts.who)
+        fleet.make_source(db, username, now=parts.now(), who=parts.who)
         return _devices(db, code)
 
 
