@@ -10,12 +10,8 @@ from tests.web.conftest import Client, problem
 
 def test_a_patient_is_added_found_changed_and_erased(client: Client, depot_db: Database) -> None:
     def views() -> int:
-        return int(
-            value(
-                depot_db,
-                "SELECT count(*) FROM audit_log WHERE action = 'patient.viewed' AND who = 'administrator@depot.example'",
-            )
-        )
+        viewed = "SELECT count(*) FROM audit_log WHERE action = 'patient.viewed' AND who = ?"
+        return int(value(depot_db, viewed, "administrator@depot.example"))
 
     made = client.post("/api/v1/patients", json={"name": "Ada Quill", "address": "5 Sandy Lane"})
     assert made.status_code == 201
