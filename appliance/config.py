@@ -1,7 +1,8 @@
-"""The configuration: one TOML file and the environment, read once into one frozen tree.
+"""The configuration: one TOML file, the environment, and what the set-up wrote, read once into one frozen tree.
 
-Every key can also be set as `DEPOTBOX_<SECTION>__<KEY>`, which wins over the file. An unknown or wrong key is a
-`ConfigError` of one line that names file, key, value and what was expected.
+Every key can also be set as `DEPOTBOX_<SECTION>__<KEY>`, which wins over the file. The file wins over what a person
+entered at the set-up, which is in the data folder (`paths.own_config`); that wins over the development default. An
+unknown or wrong key is a `ConfigError` of one line that names file, key, value and what was expected.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import difflib
 import errno
 import ipaddress
+import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from zoneinfo import ZoneInfo, available_timezones
@@ -161,7 +163,8 @@ class Log(Struct, frozen=True, kw_only=True):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """The whole tree. `file` is where it came from, empty when only defaults and the environment were read."""
+    """The whole tree. `file` is where it came from, empty when only defaults and the environment were read; `own` is
+    what the set-up wrote, as it was read; `sources` says where each key that is not a default comes from."""
 
     depot: Depot
     storage: Storage
@@ -176,6 +179,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: Limits
     log: Log
     file: str = ""
+    own: bytes = b""
+    sources: tuple[tuple[str, str], ...] = ()
 
     @property
     def paths(self) -> paths.Paths:
@@ -189,35 +194,79 @@ class Settings(Struct, frozen=True, kw_only=True):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.depot.timezone)
 
+    def source(self, section: str, key: str) -> str:
+        """Where a key comes from: a file, an environment variable, or nowhere (empty), which is the default."""
+        return dict(self.sources).get(f"{section}.{key}", "")
 
-SECTIONS: dict[str, type[Struct]] = {name: hint for name, hint in get_type_hints(Settings).items() if name != "file"}
+
+SECTIONS: dict[str, type[Struct]] = {
+    name: hint for name, hint in get_type_hints(Settings).items() if name not in ("file", "own", "sources")
+}
+OWN_SECTIONS = ("depot", "mail", "upstream")
+"""What can be entered at the set-up."""
 
 
 def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Reads `file`, else `DEPOTBOX_CONFIG`, else the installed or the development default, then the environment."""
+    """Reads `file`, else `DEPOTBOX_CONFIG`, else the installed or the development default; then what the set-up wrote,
+    and the environment."""
     chosen = _choose(file, environ)
-    given = _read(chosen) if chosen else {}
-    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
-    for name, section in given.items():
-        if name not in SECTIONS:
-            raise ConfigError(_unknown(name, list(SECTIONS)), subject=f"{chosen}: [{name}]")
-        if not isinstance(section, dict):
-            raise ConfigError(f"expected a section [{name}]", subject=f"{chosen}: {name} = {section!r}")
-        for key, value in section.items():
-            sections[name][key] = _value(str(chosen), name, key, value, strict=True)
-    if chosen and "data_dir" in sections["storage"]:
-        sections["storage"]["data_dir"] = str((chosen.parent / sections["storage"]["data_dir"]).resolve())
-    for name, key, value, variable in _from_environment(environ):
-        sections[name][key] = _value(f"environment variable {variable}", name, key, value, strict=False)
+    given = _checked(_read(chosen), str(chosen), SECTIONS) if chosen else {}
+    if chosen and "data_dir" in given.get("storage", {}):
+        given["storage"]["data_dir"] = str((chosen.parent / given["storage"]["data_dir"]).resolve())
+    variables = list(_from_environment(environ))
+    for name, key, value, variable in variables:
         if (name, key) == ("storage", "data_dir"):
-            sections[name][key] = str(Path(value).resolve())
-    if "data_dir" in sections["storage"]:
-        _check_name(sections["storage"]["data_dir"])
+            given.setdefault(name, {})[key] = _value(f"environment variable {variable}", name, key, value, strict=False)
+            given[name][key] = str(Path(given[name][key]).resolve())
+    if "data_dir" in given.get("storage", {}):
+        _check_name(given["storage"]["data_dir"])
+    data_dir = Path(given.get("storage", {}).get("data_dir", Storage().data_dir))
+    own_file = paths.Paths(data_dir).own_config
+    own = read_own(own_file)
+    layers = [(str(own_file), _checked(_parsed(own, own_file), str(own_file), OWN_SECTIONS))]
+    layers.insert(0 if chosen == paths.DEVELOPMENT_CONFIG else 1, (str(chosen), given))
+    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    sources: dict[str, str] = {}
+    for source, layer in layers:
+        for name, section in layer.items():
+            sections[name] |= section
+            sources |= {f"{name}.{key}": source for key in section}
+    for name, key, value, variable in variables:
+        sources[f"{name}.{key}"] = variable
+        if (name, key) != ("storage", "data_dir"):
+            sections[name][key] = _value(f"environment variable {variable}", name, key, value, strict=False)
     built: dict[str, Any] = {name: kind(**sections[name]) for name, kind in SECTIONS.items()}
-    settings = Settings(**built, file=str(chosen or ""))
+    settings = Settings(**built, file=str(chosen or ""), own=own, sources=tuple(sources.items()))
     for expected, subject in _contradictions(settings):
-        raise ConfigError(expected, subject=f"{chosen or 'environment'}: {subject}")
+        where = sources.get(subject.partition(" ")[0]) or chosen or "default"
+        raise ConfigError(expected, subject=f"{where}: {subject}")
     return settings
+
+
+def read_own(own_file: Path) -> bytes:
+    """What the set-up wrote; nothing where there was none yet."""
+    try:
+        return own_file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", subject=str(own_file)) from error
+
+
+def check(section: str, key: str, value: Any) -> str:
+    """What was expected in the place of this value; empty where it is good."""
+    try:
+        _value("", section, key, value, strict=True)
+    except ConfigError as error:
+        return error.what
+    if (section, key) == ("depot", "timezone") and value not in available_timezones():
+        return "expected a time zone like Europe/London"
+    return ""
+
+
+def literal(value: Any) -> str:
+    """As TOML. JSON's texts, numbers and booleans are TOML's too, but for DEL, which TOML wants escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def effective(settings: Settings) -> Iterator[tuple[str, str, Any, str]]:
@@ -288,11 +337,30 @@ def _check_name(data_dir: str) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return _parsed(file.read_bytes(), file)
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error}", subject=str(file)) from error
+
+
+def _parsed(text: bytes, file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text.decode())
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not valid TOML: {error}", subject=str(file)) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"cannot be read: {error}", subject=str(file)) from error
+
+
+def _checked(tree: dict[str, Any], source: str, known: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The sections of a file, each value of the type that it must have."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, section in tree.items():
+        if name not in known:
+            raise ConfigError(_unknown(name, list(known)), subject=f"{source}: [{name}]")
+        if not isinstance(section, dict):
+            raise ConfigError(f"expected a section [{name}]", subject=f"{source}: {name} = {section!r}")
+        found[name] = {key: _value(source, name, key, value, strict=True) for key, value in section.items()}
+    return found
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance import access, ca, keys, log, notices
+from appliance import access, ca, keys, log, notices, setup
 from appliance.config import Settings
 from appliance.servers import mosquitto
 from appliance.storage import schedules
@@ -25,5 +25,6 @@ def main(settings: Settings) -> int:
     db = open_depot(paths.depot_db)
     with write_tx(db) as tx:
         schedules.ensure_defaults(tx)
+    setup.ensure_code(db, paths)
     db.conn.close()
     return 0

@@ -33,6 +33,14 @@ class Paths:
         return self.data_dir / "depot.db"
 
     @property
+    def own_config(self) -> Path:
+        return self.data_dir / "depot.toml"  # what was entered at the set-up
+
+    @property
+    def setup_code(self) -> Path:
+        return self.data_dir / "setup-code.txt"
+
+    @property
     def gps_dir(self) -> Path:
         return self.data_dir / "gps"
 

@@ -21,9 +21,7 @@ LINK_VALID = timedelta(days=1)
 
 def add_user(tx: Tx, email: str, name: str, role: str, *, who: str, now: datetime) -> Ask:
     """Adds a user and asks for the welcome mail. Raises InputError, naming what is wrong."""
-    email, name = typed.email(email, "email"), typed.name(name, "name")
-    if not email:
-        raise InputError("expected an address like ann@example.org", subject="email")
+    email, name = typed.address(email, "email"), typed.name(name, "name")
     id = users.add(tx, email, name, role, now)
     return _welcome(tx, id, "user.added", who, now, role)
 

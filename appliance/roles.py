@@ -10,7 +10,9 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from appliance import settings_watch
 from appliance.config import Settings
 from appliance.errors import NotFound
 
@@ -36,22 +38,27 @@ class Role:
     """Runs to its end before the others start: ready when it exits with 0; anything else ends the run."""
     demo_only: bool = False
     """Runs only with `--demo`, and is done when it exits with 0."""
+    reads_setup: bool = False
+    """Ends, to be started again, when what is entered at the set-up has changed."""
     native: bool = False
     """Becomes a native server, which is asked to end (SIGTERM), not killed, when the supervisor dies."""
 
 
-# init may have to migrate years of data. A worker imports much, and a slow box needs long for it.
+# A worker imports much, and a slow box needs long for it.
+_WORKER: dict[str, Any] = {
+    "after": ("redis",), "ready_s": 90, "stop_s": 12, "watchdog_s": 60, "reads_setup": True
+}  # fmt: skip
+
+# init may have to migrate years of data. The web role reads what was entered by itself: somebody waits for its answer.
 ROLES: tuple[Role, ...] = (
     Role("init", "appliance.init:main", once=True, ready_s=600),
     Role("redis", "appliance.servers.redis:main", after=("init",), ready_s=15, stop_s=3, native=True),
     Role("mosquitto", "appliance.servers.mosquitto:main", after=("init",), ready_s=30, stop_s=5, native=True),
-    Role(
-        "worker-high", "tasks.worker:main", ("high_priority",), after=("redis",), ready_s=90, stop_s=12, watchdog_s=60
-    ),
-    Role("worker-normal", "tasks.worker:main", ("normal",), after=("redis",), ready_s=90, stop_s=12, watchdog_s=60),
-    Role("worker-low", "tasks.worker:main", ("low_priority",), after=("redis",), ready_s=90, stop_s=12, watchdog_s=60),
-    Role("beat", "tasks.beat:main", after=("redis",)),
-    Role("bridge", "mqtt_bridge.main:main", after=("redis", "mosquitto")),
+    Role("worker-high", "tasks.worker:main", ("high_priority",), **_WORKER),
+    Role("worker-normal", "tasks.worker:main", ("normal",), **_WORKER),
+    Role("worker-low", "tasks.worker:main", ("low_priority",), **_WORKER),
+    Role("beat", "tasks.beat:main", after=("redis",), reads_setup=True),
+    Role("bridge", "mqtt_bridge.main:main", after=("redis", "mosquitto"), reads_setup=True),
     Role("web", "web.main:main", after=("redis",)),
     Role("demo", "mqtt_bridge.demo:main", after=("bridge", "web"), ready_s=120, stop_s=3, demo_only=True),
 )
@@ -84,6 +91,8 @@ def run(role: Role, settings: Settings) -> int:
         raise TypeError(f"role {role.name} is another program: {role.entry()}")
     module, _, function = role.entry.partition(":")
     main: Callable[..., int | None] = getattr(importlib.import_module(module), function)
+    if role.reads_setup:
+        settings_watch.begin(settings)
     return main(settings, *role.args) or 0
 
 

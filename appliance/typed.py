@@ -45,6 +45,14 @@ def lines(given: str, field: str) -> str:
     return _within("\n".join(each for each in found if each), field, 0, 500)
 
 
+def address(given: str, field: str) -> str:
+    """An e-mail address that must be there."""
+    found = email(given, field)
+    if not found:
+        raise InputError("expected an address like ann@example.org", subject=field)
+    return found
+
+
 def email(given: str, field: str) -> str:
     """An address, or empty."""
     found = given.strip()

@@ -25,7 +25,7 @@ from appliance.events import Publisher
 from appliance.paths import VENDOR_DIR, WEB_DIR
 from appliance.sender import Sender
 from appliance.storage.gps import Store
-from web import authority, login, metrics, passwords
+from web import authority, login, metrics, passwords, setup
 from web.api import (
     adjustments,
     devices,
@@ -49,6 +49,7 @@ from web.parts import Parts, utc_now
 from web.positions import Positions
 from web.problems import HANDLERS as PROBLEMS
 from web.security import Guard, add_headers
+from web.throttle import Throttle
 
 API = (vehicles, fixes, trips, invoices, jobs, schedules, system, live, adjustments, drivers, devices, payers, patients)
 PAGES = (shell, board, trip)
@@ -65,10 +66,12 @@ def create_app(
     sender: Sender | None = None,
     publisher: Publisher | None = None,
     now: Callable[[], datetime] = utc_now,
+    reload: Callable[[], Settings] | None = None,
 ) -> Litestar:
     """The application over one data folder, which need not be set up yet (`/healthz` says so then).
 
-    The parts can be given by the caller. The hub listens while the application lives.
+    The parts can be given by the caller. The hub listens while the application lives. `reload` reads the settings again
+    once the box is set up: by page in this process, or by command in another.
     """
     paths = settings.paths
     store = Store(paths.gps_dir)
@@ -85,9 +88,15 @@ def create_app(
     api = Router("/api/v1", route_handlers=[handler for part in API for handler in part.HANDLERS])
 
     def of_request(scope: Scope) -> Parts:
-        return replace(parts, caller=scope["auth"])
+        return replace(parts, settings=settings, caller=scope["auth"])
 
-    return Litestar(
+    def on_set_up() -> None:
+        nonlocal settings
+        if reload is not None:
+            settings = reload()
+            shell.show(app, settings)
+
+    app = Litestar(
         route_handlers=[
             api,
             system.healthz,
@@ -95,11 +104,12 @@ def create_app(
             *metrics.HANDLERS,
             assets.handler(),
             *login.handlers(login.Door()),
+            *setup.handlers(Throttle()),
             *passwords.HANDLERS,
             *(handler for part in PAGES for handler in part.HANDLERS),
         ],
         dependencies={"parts": Provide(of_request, sync_to_thread=False)},
-        middleware=[Guard(), Gate(parts)],
+        middleware=[Guard(), Gate(parts, on_set_up)],
         before_send=[add_headers],
         exception_handlers=PROBLEMS,
         template_config=TemplateConfig(directory=WEB_DIR / "templates", engine=JinjaTemplateEngine),
@@ -110,6 +120,7 @@ def create_app(
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,  # each role sets up logging itself, once
     )
+    return app
 
 
 def _listening(parts: Parts) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -23,11 +23,10 @@ from litestar.middleware import ASGIMiddleware
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from appliance import access
+from appliance import access, setup
 from appliance.access import Caller
 from appliance.domain.access import Permission
 from appliance.errors import Unavailable
-from appliance.storage import users
 from web.parts import Parts
 from web.permissions import HANDLERS, Need
 from web.problems import wants_page
@@ -44,8 +43,10 @@ class Gate(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP, ScopeType.ASGI)
 
-    def __init__(self, parts: Parts, table: Mapping[str, Need] = HANDLERS) -> None:
+    def __init__(self, parts: Parts, on_set_up: Callable[[], None], table: Mapping[str, Need] = HANDLERS) -> None:
+        """`on_set_up` is called once, when the box is found to be set up."""
         self._parts = parts
+        self._on_set_up = on_set_up
         self._table = table
         self._is_set_up = False
 
@@ -53,10 +54,13 @@ class Gate(ASGIMiddleware):
         need = self._table.get(scope["route_handler"].handler_name)
         scope["auth"] = None
         free = need == "always" or (need == "metrics" and on_this_machine(scope))
+        request: Request[Any, Any, Any] = Request(scope, receive, send)
         if not free and not await self._set_up():
-            raise Unavailable("the box is not set up yet", hint="add an administrator: depotbox user add")
+            if not wants_page(request):
+                raise Unavailable("the box is not set up yet", hint="a browser shows how")
+            await ASGIResponse(status_code=303, headers={"Location": "/setup"})(scope, receive, send)
+            return
         if not free and need != "anyone":
-            request: Request[Any, Any, Any] = Request(scope, receive, send)
             caller = await sync_to_thread(self._caller, request.headers, session_token(request))
             if caller is None:
                 await _ask_to_log_in(request)(scope, receive, send)
@@ -69,11 +73,13 @@ class Gate(ASGIMiddleware):
         """Whether there is an administrator. Once there is one, there always is."""
         if not self._is_set_up:
             self._is_set_up = await sync_to_thread(self._has_administrator)
+            if self._is_set_up:
+                self._on_set_up()
         return self._is_set_up
 
     def _has_administrator(self) -> bool:
         with self._parts.db() as db:
-            return users.any_administrator(db)
+            return setup.is_set_up(db)
 
     def _caller(self, headers: Headers, session: str | None) -> Caller | None:
         """A token that is sent must count: who sends a wrong one is nobody, whatever cookie comes with it."""

@@ -7,10 +7,11 @@ import contextlib
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 
-from appliance import log
+from appliance import config, log
 from appliance.config import Settings
 from appliance.errors import Unavailable
 from appliance.notify import notify
@@ -30,8 +31,8 @@ def main(settings: Settings) -> int:
     """
     listener = listen(settings.web.host, settings.web.port)
     hub = Hub(settings.paths.redis_socket)
-    config = uvicorn.Config(
-        create_app(settings, hub=hub),
+    uvicorn_config = uvicorn.Config(
+        create_app(settings, hub=hub, reload=lambda: config.load(Path(settings.file) if settings.file else None)),
         access_log=False,
         log_config=None,
         lifespan="on",
@@ -40,7 +41,7 @@ def main(settings: Settings) -> int:
         ws="none",
     )
     with listener:
-        asyncio.run(_serve(_Server(config), hub, listener))
+        asyncio.run(_serve(_Server(uvicorn_config), hub, listener))
     return 0
 
 

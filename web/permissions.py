@@ -17,6 +17,8 @@ HANDLERS: Mapping[str, Need] = {
     "healthz": "always",
     "asset": "always",
     "favicon": "always",
+    "setup_page": "always",  # asks for the code of the box, and has nothing to do once that was used
+    "set_up": "always",
     "options_handler": "always",  # Litestar's own: which methods an address has
     "ca_certificate": "always",
     "metrics": "metrics",

@@ -10,7 +10,7 @@ import click
 
 from appliance import config as configuration
 from appliance.cli.options import json_option, with_settings
-from appliance.config import Settings
+from appliance.config import Settings, literal
 
 HIDDEN = "********"  # what `configuration.effective` shows of a secret that is set
 
@@ -44,16 +44,13 @@ def check(settings: Settings) -> None:
 def toml(settings: Settings) -> Iterator[str]:
     """The lines of the effective configuration. A secret that is set is a comment: read again, the stars would be the
     password."""
-    yield f"# read from {settings.file or 'the defaults'} and the environment"
+    yield f"# read from {settings.file or 'the defaults'}, the set-up and the environment"
     before = ""
     for section, key, value, description in configuration.effective(settings):
         if section != before:
             yield from ("", f"[{section}]")
             before = section
         hidden = "# " if value == HIDDEN else ""
-        yield f"{hidden}{key} = {literal(value)}" + (f"  # {description}" if description else "")
-
-
-def literal(value: Any) -> str:
-    """JSON's texts, numbers and booleans are TOML's too, but for DEL, which TOML wants escaped."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        source = settings.source(section, key)
+        told = description + (f"; set in {source}" if source else "")
+        yield f"{hidden}{key} = {literal(value)}  # {told}"

@@ -18,6 +18,7 @@ EX_BROKEN_PIPE = 1  # as click and rich have it
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("appliance.cli.run:run", "Start the box in the foreground."),
     "role": ("appliance.cli.role:role", "Run one role of the box in this process."),
+    "setup": ("appliance.cli.setup:setup", "Set the box up from a file, or get a new code for the page that does."),
     "status": ("appliance.cli.status:status", "Show what runs, since when, and its memory."),
     "config": ("appliance.cli.config:config", "Show or check the configuration."),
     "vehicle": ("appliance.cli.vehicle:vehicle", "Add, list and change vehicles and their devices."),

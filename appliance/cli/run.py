@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import click
 
-from appliance import __version__, access, clock, log, roles
+from appliance import __version__, access, clock, log, roles, setup
 from appliance.cli.depot import opened
 from appliance.cli.options import with_settings
 from appliance.config import Settings
@@ -34,9 +34,10 @@ def run(settings: Settings, demo: bool) -> int:
 
         def started(units: Sequence[Unit]) -> None:
             notify("READY=1")
-            if demo or sys.stdout.isatty():
+            links = sign_in_links(settings) if demo else setup_links(settings)
+            if links or sys.stdout.isatty():
                 failed = [unit.role.name for unit in units if unit.state is State.FAILED]
-                click.echo(welcome(settings, failed, sign_in_links(settings) if demo else {}))
+                click.echo(welcome(settings, failed, links))
 
         table = roles.table(demo=demo)
         return Supervisor(table, paths.run_dir, paths.status_file, on_started=started).run()
@@ -50,6 +51,14 @@ def sign_in_links(settings: Settings) -> dict[str, str]:
             for user in users.of_role(tx, role)[:1]:
                 links[f"As {role}"] = f"{url(settings)}sign-in/{access.sign_in_link(tx, user['id'], clock.now())}"
     return links
+
+
+def setup_links(settings: Settings) -> dict[str, str]:
+    """Where a box is set up that is not yet, or gets another administrator, and with which code."""
+    with suppress(DepotError), opened(settings) as db:
+        if code := setup.shown_code(db, settings.paths):
+            return {"Set it up here": f"{url(settings)}setup", "With the code": code}
+    return {}
 
 
 def welcome(settings: Settings, failed: Sequence[str], links: Mapping[str, str] | None = None) -> str:

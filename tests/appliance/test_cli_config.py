@@ -55,7 +55,13 @@ def test_what_config_show_prints_can_be_read_again(cli: Cli, file: Path, tmp_pat
 def test_each_key_is_shown_with_its_meaning(cli: Cli, file: Path) -> None:
     lines = cli("config", "show", "--config", file)[1].splitlines()
     for _, key, _, description in config.effective(config.load(file, {})):
-        assert [line for line in lines if f"{key} = " in line and line.endswith(f"  # {description}")]
+        assert [line for line in lines if f"{key} = " in line and f"  # {description}" in line]
+
+
+def test_each_value_that_is_no_default_names_where_it_is_set(cli: Cli, file: Path) -> None:
+    lines = cli("config", "show", "--config", file)[1].splitlines()
+    named = {line.partition(" = ")[0].removeprefix("# ") for line in lines if f"; set in {file}" in line}
+    assert named == {key for section in tomllib.loads(file.read_text()).values() for key in section}
 
 
 def test_secrets_are_not_shown(cli: Cli, file: Path) -> None:

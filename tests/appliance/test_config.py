@@ -9,6 +9,7 @@ import pytest
 
 from appliance import config
 from appliance.errors import ConfigError
+from appliance.paths import DEVELOPMENT_CONFIG
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -37,6 +38,37 @@ def test_a_relative_data_folder_of_the_environment_is_relative_to_the_working_fo
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert config.load(environ={"DEPOTBOX_STORAGE__DATA_DIR": "x"}).storage.data_dir == str(tmp_path / "x")
+
+
+def entered(tmp_path: Path, text: str) -> dict[str, str]:
+    """What a person entered at the set-up of a box; returns the environment that finds it."""
+    (tmp_path / "depot.toml").write_text(text)
+    return {"DEPOTBOX_STORAGE__DATA_DIR": str(tmp_path)}
+
+
+def test_what_was_entered_at_the_set_up_wins_over_defaults_and_the_development_file(tmp_path: Path) -> None:
+    environ = entered(tmp_path, '[depot]\nname = "Leeds"\n[mail]\nport = 587\n')
+    for settings in (config.load(written(tmp_path, ""), environ), config.load(DEVELOPMENT_CONFIG, environ)):
+        assert (settings.depot.name, settings.mail.port) == ("Leeds", 587)
+        assert settings.source("depot", "name") == str(tmp_path / "depot.toml")
+        assert settings.own == (tmp_path / "depot.toml").read_bytes()
+    assert config.load(DEVELOPMENT_CONFIG, environ).depot.currency == "GBP"  # not entered: as before
+
+
+def test_the_configuration_and_the_environment_win_over_what_was_entered(tmp_path: Path) -> None:
+    environ = entered(tmp_path, '[depot]\nname = "Leeds"\ncode = "LDS"\n')
+    file = written(tmp_path, '[depot]\nname = "York"\n')
+    settings = config.load(file, environ | {"DEPOTBOX_DEPOT__CODE": "ENV"})
+    assert (settings.depot.name, settings.depot.code) == ("York", "ENV")
+    assert settings.source("depot", "name") == str(file)
+    assert settings.source("depot", "code") == "DEPOTBOX_DEPOT__CODE"
+    assert settings.source("depot", "units") == ""
+
+
+@pytest.mark.parametrize("text", ["[web]\nport = 1\n", "[depot]\ncode = 1\n", "depot", '[depot]\nnane = "x"\n'])
+def test_a_wrong_own_configuration_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"depot\.toml"):
+        config.load(written(tmp_path, ""), entered(tmp_path, text))
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,10 @@ def test_a_role_is_called_with_the_settings_and_its_own_arguments() -> None:
 def test_an_unknown_role_names_the_known_ones() -> None:
     with pytest.raises(NotFound, match=r"nope: no such role .*init, redis"):
         roles.find("nope")
+
+
+def test_the_roles_that_use_what_is_entered_at_the_set_up_are_started_again() -> None:
+    """The pages read it anew by themselves; the native servers and `init` use nothing of it."""
+    assert {role.name for role in roles.ROLES if not role.reads_setup} == {
+        "init", "redis", "mosquitto", "web", "demo"
+    }  # fmt: skip

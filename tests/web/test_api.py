@@ -310,7 +310,7 @@ def test_healthz_answers_before_the_box_is_set_up(data_dir: Any) -> None:
     with TestClient(create_app(world.settings_for(data_dir)), base_url="http://127.0.0.1") as client:
         answer = client.get("/healthz")
     assert answer.status_code == 503
-    assert answer.json() | {"version": ""} == {"ok": False, "version": "", "database": False, "redis": False}
+    assert {name for name, value in answer.json().items() if value} == {"version"}
 
 
 def test_openapi_describes_requests_and_answers(client: Client) -> None:

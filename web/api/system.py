@@ -10,7 +10,7 @@ from typing import Any
 from litestar import Response, get
 from msgspec import Struct
 
-from appliance import __version__
+from appliance import __version__, setup
 from appliance.errors import DepotError
 from appliance.storage import board
 from appliance.supervisor import statusfile
@@ -21,12 +21,13 @@ _WELL = frozenset({State.READY, State.DONE})
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """`ok` is true when everything that the pages stand on answers."""
+    """`ok` is true when everything that the pages stand on answers. `set_up`: whether the box has an administrator."""
 
     ok: bool
     version: str
     database: bool
     redis: bool
+    set_up: bool
 
 
 class Role(Struct, frozen=True, kw_only=True):
@@ -57,7 +58,13 @@ class System(Struct, frozen=True, kw_only=True):
 def healthz(parts: Given) -> Response[Health]:
     """Answers also before the box is set up."""
     database, redis = _database_answers(parts), parts.positions.redis_answers()
-    health = Health(ok=database and redis, version=__version__, database=database, redis=redis)
+    health = Health(
+        ok=database and redis,
+        version=__version__,
+        database=database,
+        redis=redis,
+        set_up=database and _is_set_up(parts),
+    )
     return Response(health, status_code=200 if health.ok else 503)
 
 
@@ -82,6 +89,11 @@ def roles(parts: Parts) -> list[Role]:
         Role(name=one.name, state=one.state, ready=one.state in _WELL, restarts=one.restarts, started_at=one.started_at)
         for one in (run.roles if run else [])
     ]
+
+
+def _is_set_up(parts: Parts) -> bool:
+    with parts.db() as db:
+        return setup.is_set_up(db)
 
 
 def _database_answers(parts: Parts) -> bool:

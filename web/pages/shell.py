@@ -16,6 +16,7 @@ from litestar.response import Template
 
 from appliance import __version__, disk
 from appliance.access import Caller
+from appliance.config import Settings
 from appliance.domain.access import Permission
 from appliance.domain.invoice import money
 from appliance.domain.presence import VehicleState
@@ -80,18 +81,24 @@ def templates(parts: Parts, assets: Assets) -> Callable[[Litestar], Any]:
             asset=assets.url,
             icons=icons.sprite(VENDOR_DIR),
             has_map=assets.has("vendor", "maplibre-gl.mjs"),
-            depot=parts.settings.depot,
             rail=_rail,
-            limits=parts.settings.limits,
             version=__version__,
             column_titles=cards.COLUMNS,
             me=_me,
             may=_may,
         )
+        show(app, parts.settings)
         engine.engine.trim_blocks = engine.engine.lstrip_blocks = True
         yield
 
     return lifespan
+
+
+def show(app: Litestar, settings: Settings) -> None:
+    """From here on the pages show these settings."""
+    engine = app.template_engine
+    assert isinstance(engine, JinjaTemplateEngine)
+    engine.engine.globals.update(depot=settings.depot, limits=settings.limits)
 
 
 @pass_context
