@@ -10,7 +10,7 @@ from litestar.testing import TestClient
 
 from appliance.paths import WEB_DIR
 from tests.web import world
-from tests.web.conftest import NEW_TRIP, Client, problem, sign_in
+from tests.web.conftest import NEW_TRIP, Client, problem, sign_in, sign_out
 from web.app import create_app
 from web.security import POLICY
 
@@ -60,7 +60,24 @@ def test_every_answer_has_the_policy(client: Client, path: str) -> None:
     assert answer.headers["referrer-policy"] == "same-origin"
 
 
-@pytest.mark.parametrize("path", ["/", "/board", "/api/v1/trips", "/nothing"])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/login", 200), ("/", 303), ("/api/v1/trips", 401), ("/password/x", 404), ("/setup", 303), ("/sign-in/x", 404)],
+)
+def test_what_a_stranger_gets_has_the_policy_too_and_is_not_kept(client: Client, path: str, status: int) -> None:
+    sign_out(client)
+    answer = client.get(path, headers={"accept": "text/html"}, follow_redirects=False)
+    assert answer.status_code == status
+    assert answer.headers["content-security-policy"] == POLICY
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_the_policy_allows_nothing_inline() -> None:
+    assert "unsafe" not in POLICY
+    assert POLICY.startswith("default-src 'none'; script-src 'self';")
+
+
+@pytest.mark.parametrize("path", ["/", "/board", "/api/v1/trips", "/nothing", "/account"])
 def test_pages_and_data_are_not_kept_by_browsers(client: Client, path: str) -> None:
     assert client.get(path).headers["cache-control"] == "no-store"
 
@@ -78,7 +95,7 @@ def test_only_the_files_that_are_meant_are_served(client: Client, name: str) -> 
 
 
 def test_pages_have_no_inline_script_or_style(client: Client) -> None:
-    for path in ("/", "/trips/1", "/board", "/nothing"):
+    for path in ("/", "/trips/1", "/board", "/nothing", "/account", "/login"):
         page = client.get(path, headers={"accept": "text/html"}).text
         assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son[a-z]+=|hx-on|javascript:", page), path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.web import world
 from tests.web.conftest import NOON, Client, problem
 from tests.web.serving import wait_for
 from web.app import create_app
+from web.security import POLICY
 
 PAGE = {"accept": "text/html"}
 GOOD = "correct horse battery"
@@ -173,6 +175,12 @@ def test_what_the_configuration_has_cannot_be_entered(data_dir: Path, fresh: Set
         assert enter(client, fresh).status_code == 200
     assert b"LDS" not in settings.paths.own_config.read_bytes()
     assert world.settings_for(data_dir, DEPOTBOX_DEPOT__CODE="ENV").depot.code == "ENV"
+
+
+def test_the_page_has_the_policy_and_nothing_inline(page: Client) -> None:
+    answer = page.get("/setup")
+    assert answer.headers["content-security-policy"] == POLICY
+    assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=", answer.text)
 
 
 def test_another_sites_form_sets_nothing_up(page: Client, fresh: Settings, db: Database) -> None:
