@@ -75,7 +75,7 @@ def restore(settings: Settings, ids: tuple[str, ...], vehicle: str | None) -> in
 
 
 @fixes.command()
-@click.option("--trip", "trip_id", type=int, required=True, help="The trip's number.")
+@click.option("--trip", "trip_id", type=ID, required=True, help="The trip's number.")
 @json_option
 @with_settings
 def outliers(settings: Settings, trip_id: int, as_json: bool) -> None:
@@ -89,7 +89,7 @@ def outliers(settings: Settings, trip_id: int, as_json: bool) -> None:
 
 @fixes.command()
 @click.argument("times", metavar="TIME...", nargs=-1, required=True, type=Instant())
-@click.option("--trip", "trip_id", type=int, required=True, help="The trip's number.")
+@click.option("--trip", "trip_id", type=ID, required=True, help="The trip's number.")
 @click.option("--undo", is_flag=True, help="Leave them out again.")
 @with_settings
 def overrule(settings: Settings, times: tuple[datetime, ...], trip_id: int, undo: bool) -> None:

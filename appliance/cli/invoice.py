@@ -174,7 +174,7 @@ def adjustments_(settings: Settings, state: str | None, limit: int, as_json: boo
 
 
 @invoice.command()
-@click.argument("id", type=int)
+@click.argument("id", type=ID)
 @with_settings
 def accept_adjustment(settings: Settings, id: int) -> None:
     """Replace an invoice by one with the price of the later measure: ID is what `adjustments` lists."""
@@ -188,7 +188,7 @@ def accept_adjustment(settings: Settings, id: int) -> None:
 
 
 @invoice.command()
-@click.argument("id", type=int)
+@click.argument("id", type=ID)
 @with_settings
 def dismiss_adjustment(settings: Settings, id: int) -> None:
     """Leave an invoice as it is, whatever the later measure says: ID is what `adjustments` lists."""

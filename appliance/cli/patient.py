@@ -10,7 +10,7 @@ import click
 from appliance import clock, log, patient_desk
 from appliance.cli.depot import opened, operator
 from appliance.cli.details import given
-from appliance.cli.options import json_option, with_settings
+from appliance.cli.options import ID, json_option, with_settings
 from appliance.cli.tables import print_list
 from appliance.config import Settings
 from appliance.patient_desk import PatientDetails
@@ -47,7 +47,7 @@ def add(settings: Settings, **options: Any) -> None:
 
 
 @patient.command("set")
-@click.argument("id", type=int)
+@click.argument("id", type=ID)
 @click.option("--name", help="Another name.")
 @_details
 @with_settings
@@ -77,7 +77,7 @@ def list_(settings: Settings, query: str, as_json: bool) -> None:
 
 
 @patient.command()
-@click.argument("id", type=int)
+@click.argument("id", type=ID)
 @click.argument("answer", type=click.Choice(["yes", "no"]))
 @with_settings
 def consent(settings: Settings, id: int, answer: str) -> None:
@@ -88,7 +88,7 @@ def consent(settings: Settings, id: int, answer: str) -> None:
 
 
 @patient.command()
-@click.argument("id", type=int)
+@click.argument("id", type=ID)
 @click.confirmation_option("--yes", prompt="This cannot be undone. Erase the patient?")
 @with_settings
 def erase(settings: Settings, id: int) -> None:

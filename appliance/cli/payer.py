@@ -11,10 +11,10 @@ from sqlite_utils import Database
 from appliance import clock, log, payer_desk
 from appliance.cli.depot import opened, operator
 from appliance.cli.details import given
-from appliance.cli.options import json_option, with_settings
+from appliance.cli.options import ID, json_option, with_settings
 from appliance.cli.tables import print_list
 from appliance.config import Settings
-from appliance.payer_desk import NewPayer, PayerDetails
+from appliance.payer_desk import LONGEST_TERMS_DAYS, NewPayer, PayerDetails
 from appliance.storage import payers
 from appliance.storage.db import write_tx
 
@@ -29,7 +29,8 @@ def payer() -> None:
 
 def payer_id(db: Database, payer: str) -> int:
     """The id of a broker or a facility by its name, or of any payer by its number. Raises NotFound."""
-    found = payers.by_name(db, payer) or (payers.get(db, int(payer)) if payer.isdecimal() else None)
+    number = int(payer) if payer.isdecimal() and len(payer) < len(str(ID.max)) else None
+    found = payers.by_name(db, payer) or (payers.get(db, number) if number is not None else None)
     if found is None:
         raise payer_desk.unknown(payer)
     return int(found["id"])
@@ -40,7 +41,9 @@ def _details(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--address", help="Address on the invoices; lines end with \\n."),
         click.option("--email", help="Where invoices are mailed to."),
         click.option("--delivery", type=click.Choice(["mail", "print"]), help="By mail, or on the print list."),
-        click.option("--terms", "terms_days", type=int, help="Days until an invoice is due."),
+        click.option(
+            "--terms", "terms_days", type=click.IntRange(0, LONGEST_TERMS_DAYS), help="Days until an invoice is due."
+        ),
     ):
         command = option(command)
     return command
@@ -49,7 +52,7 @@ def _details(command: Callable[..., Any]) -> Callable[..., Any]:
 @payer.command()
 @click.argument("name", default="")
 @click.option("--kind", type=click.Choice(["broker", "facility", "patient"]), required=True, help="Who it is.")
-@click.option("--patient", "patient_id", type=int, help="The number of the patient who pays, in the place of NAME.")
+@click.option("--patient", "patient_id", type=ID, help="The number of the patient who pays, in the place of NAME.")
 @_details
 @with_settings
 def add(settings: Settings, name: str, **options: Any) -> None:

@@ -9,7 +9,7 @@ import click
 from appliance import clock, log, rate_desk
 from appliance.cli.depot import opened, operator
 from appliance.cli.details import DAY, given
-from appliance.cli.options import json_option, with_settings
+from appliance.cli.options import Number, json_option, with_settings
 from appliance.cli.payer import payer_id
 from appliance.cli.tables import print_list
 from appliance.config import Settings
@@ -36,14 +36,14 @@ def rate() -> None:
 @click.option("--base", required=True, help="For each ride, like 14.50.")
 @click.option("--per-unit", help="For each km or mile.")
 @click.option("--unit", type=click.Choice(["km", "mile"]), help="Default: the depot's.")
-@click.option("--free-units", type=float, help="Of the distance, what costs nothing.")
+@click.option("--free-units", type=Number(0, 100_000), help="Of the distance, what costs nothing.")
 @click.option("--wait-per-min", help="For each minute of waiting.")
-@click.option("--free-wait", "free_wait_min", type=float, help="Minutes of waiting that cost nothing.")
+@click.option("--free-wait", "free_wait_min", type=Number(0, 100_000), help="Minutes of waiting that cost nothing.")
 @click.option("--after-hours", help="On top, for a pickup after hours.")
 @click.option("--after-hours-from", help="Default: 20:00.")
 @click.option("--after-hours-to", help="Default: 06:00.")
 @click.option("--no-show", help="For a patient who was not there.")
-@click.option("--tax", type=float, help="Percent.")
+@click.option("--tax", type=Number(0, 100), help="Percent.")
 @with_settings
 def add(settings: Settings, payer: str, level: str, tax: float | None, **options: Any) -> None:
     """Add the rate of PAYER (name or number) for LEVEL. The one before it ends the day before; trips that waited for it

@@ -8,7 +8,7 @@ import click
 
 from appliance import access, clock, log
 from appliance.cli.depot import opened, operator
-from appliance.cli.options import json_option, with_settings
+from appliance.cli.options import ID, json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
 from appliance.domain.access import Scope
@@ -54,7 +54,7 @@ def list_(settings: Settings, as_json: bool) -> None:
 
 
 @token.command()
-@click.argument("id", type=int)
+@click.argument("id", type=ID)
 @with_settings
 def revoke(settings: Settings, id: int) -> None:
     """Revoke the token with the number ID, at once and for good."""

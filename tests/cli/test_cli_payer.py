@@ -39,7 +39,7 @@ def test_what_is_wrong_is_one_line(box: Box) -> None:
     assert "depotbox rate add" in box("rate", "list", "Renal Unit").out
     assert box(*rate, "ten").code == InputError.exit_code
     assert "after_hours_from" in box(*rate, "10", "--after-hours-from", "8 pm").err
-    assert box(*rate, "10", "--tax", "200").code == InputError.exit_code
+    assert "--tax" in box(*rate, "10", "--tax", "200").err
     assert box(*rate, "10").code == 0
     assert box(*rate, "10").code == Refused.exit_code
     assert box("payer", "add", "--kind", "facility").code == InputError.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Iterator
@@ -103,9 +104,10 @@ def test_every_number_and_time_has_bounds(path: tuple[str, ...]) -> None:
 
 
 def test_no_value_is_a_fault_of_the_program_or_ends_never(
-    settings: Settings, fleet: None, capsys: pytest.CaptureFixture[str]
+    settings: Settings, fleet: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environ = dict(os.environ)
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody answers a question
     for path, tried in ((words, one) for words in commands() for one in parameters(words)):
         for value in VALUES if tried.name not in OF_ALL or path == ("fixes", "count") else ():
             words, began = line(path, tried, value), time.monotonic()
