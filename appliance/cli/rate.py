@@ -30,7 +30,7 @@ def rate() -> None:
 
 @rate.command()
 @click.argument("payer")
-@click.argument("level", type=click.Choice([level.value for level in LevelOfService]))
+@click.argument("level", metavar="LEVEL", type=click.Choice([level.value for level in LevelOfService]))
 @click.option("--from", "valid_from", type=DAY, required=True, help="First day, like 2026-03-01.")
 @click.option("--to", "valid_to", type=DAY, help="Last day. Default: until further notice.")
 @click.option("--base", required=True, help="For each ride, like 14.50.")

@@ -88,7 +88,7 @@ def test_what_the_api_says_lets_a_device_in_and_what_it_revokes_or_disables_is_o
     assert first.status_code == 201
     assert "warning" not in first.json()
     second = with_broker.post("/api/v1/vehicles/V1/devices", json={"source": True}).json()
-    assert (second["username"], second["topic"]) == ("V1-2", "depot/v1/vehicles/V1/gps")
+    assert (second["username"], second["topic"]) == ("V1-2", "depot/v1/vehicles/V1/gps/V1-2")
     device = Device(first.json())
     wait_for(lambda: device.connected, "it is let in")
     devices = with_broker.post("/api/v1/vehicles/V1/devices/V1-1/revoke").json()["items"]
