@@ -36,6 +36,9 @@ VALUES = (
 OF_ALL = ("config_file", "data_dir")
 """Options of nearly every command: tried on `fixes count` only."""
 
+USAGE = ("Usage: ", "    ", "Try ")
+"""How the lines of click's own hint begin; a long usage goes on in a second line."""
+
 GOOD = {
     "code": "VAN-1", "vehicle": "VAN-1", "driver": "D1", "start": "2026-01-26T08:00:00Z", "ids": "2026-01-26:1",
     "number": "LIV-2026-A000001", "amount": "1.00", "vehicles": "1", "rate": "1", "duration": "1", "id": "1",
@@ -120,5 +123,5 @@ def test_no_value_is_a_fault_of_the_program_or_ends_never(
             assert code != EX_SOFTWARE, (words, said)
             assert time.monotonic() - began < 5, words
             wrong = [text for text in said if text.startswith(("depotbox: ", "Error: "))]
-            rest = [text for text in said if text and text not in wrong and not text.startswith(("Usage: ", "Try "))]
+            rest = [text for text in said if text and text not in wrong and not text.startswith(USAGE)]
             assert (len(wrong), rest) == (int(code not in (0, EX_NOT_RUNNING)), []), (words, said)
