@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from appliance import billing, invoice_pdf, post
+from appliance import billing, post
 from appliance.config import Settings
 from appliance.domain import invoice
 from appliance.errors import NotFound
@@ -66,6 +66,8 @@ def prepare(tx: Tx, invoice_id: int, settings: Settings, now: datetime, job_id: 
 def deliver(letter: Letter, settings: Settings) -> None:
     """Draws the PDF and sends it; never call it inside a transaction. Raises Transient and Permanent (see `mailer`),
     and ConfigError where the fonts are missing."""
+    from appliance import invoice_pdf  # here: what draws takes 30 MB, and most processes never draw
+
     pdf = invoice_pdf.render(letter.document)
     name = f"{letter.document['number']}.pdf"
     post.deliver(letter, settings, [(name, pdf, "application/pdf")])
@@ -81,10 +83,10 @@ def text(document: dict[str, Any]) -> str:
     """The mail itself: what a biller needs to file it. Who travelled, and from where to where, is in the PDF only."""
     return (
         f"Please find attached invoice {document['number']}"
-        f" for the patient transport on {invoice_pdf.day(document['trip']['pickup'])}.\n"
+        f" for the patient transport on {invoice.day(document['trip']['pickup'])}.\n"
         "\n"
         f"Amount due:   {invoice.money(document['total_cents'], document['currency'])}\n"
-        f"Payment due:  {invoice_pdf.day(document['due_on'])}\n"
+        f"Payment due:  {invoice.day(document['due_on'])}\n"
         "\n"
         "How to pay is in the invoice. Please quote its number.\n"
         "\n"

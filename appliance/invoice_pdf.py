@@ -81,8 +81,8 @@ def _facts(paper: Paper, document: Document) -> None:
     paper.set_y(WINDOW_TOP)
     facts = [
         ("Invoice number", document["number"]),
-        ("Invoice date", day(document["issued_on"])),
-        ("Payment due", day(document["due_on"])),
+        ("Invoice date", invoice.day(document["issued_on"])),
+        ("Payment due", invoice.day(document["due_on"])),
         ("Tax ID", document["issuer"]["tax_id"]),
     ]
     for label, value in facts:
@@ -191,7 +191,7 @@ def _payment(paper: Paper, document: Document) -> None:
     if document["total_cents"] <= 0:
         paper.block(LEFT, WIDTH, "Nothing is to be paid for this invoice.")
         return
-    paper.block(LEFT, WIDTH, f"Please pay {amount} by {day(document['due_on'])} to:")
+    paper.block(LEFT, WIDTH, f"Please pay {amount} by {invoice.day(document['due_on'])} to:")
     paper.set_y(paper.y + 1.5)
     for line in paper.lines_of(document["issuer"]["bank_details"]):
         paper.block(LEFT, WIDTH, line)
@@ -215,11 +215,5 @@ def _plural(quantity: str) -> str:
     return quantity + "s" if quantity.endswith(" mile") and quantity not in ("1 mile", "1.0 mile") else quantity
 
 
-def day(iso: str) -> str:
-    """`2026-01-26...` as people write it: `26 January 2026`."""
-    found = date.fromisoformat(iso[:10])
-    return f"{found.day} {found:%B} {found.year}"
-
-
 def _minute(iso: str) -> str:
-    return f"{day(iso)}, {datetime.fromisoformat(iso):%H:%M}"
+    return f"{invoice.day(iso)}, {datetime.fromisoformat(iso):%H:%M}"

@@ -145,6 +145,12 @@ def money(cents: int, currency: str) -> str:
     return f"{currency} {'-' if cents < 0 else ''}{whole:,}{fraction}"
 
 
+def day(iso: str) -> str:
+    """`2026-01-26...` as people write it: `26 January 2026`."""
+    found = date.fromisoformat(iso[:10])
+    return f"{found.day} {found:%B} {found.year}"
+
+
 def minor_units(amount: str, currency: str) -> int:
     """An amount as people write it (`120.50`, `-3`) in minor units. Raises InputError for what is no amount, or has
     finer fractions than the currency."""

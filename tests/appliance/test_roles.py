@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -67,3 +68,13 @@ def test_the_roles_that_use_what_is_entered_at_the_set_up_are_started_again() ->
     assert {role.name for role in roles.ROLES if not role.reads_setup} == {
         "init", "redis", "mosquitto", "web", "demo"
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "entry", ["tasks.worker, tasks.billing, tasks.upkeep", "tasks.beat", "web.app", "mqtt_bridge.main"]
+)
+def test_what_draws_is_not_loaded_before_something_is_drawn(entry: str) -> None:
+    """It takes 30 MB in each process."""
+    code = f"import sys, {entry}; print(*{{'fpdf', 'fontTools', 'PIL'}} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == []

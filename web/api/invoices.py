@@ -12,7 +12,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
 from msgspec import Meta, Struct
 
-from appliance import invoice_desk, invoice_pdf, reminders
+from appliance import invoice_desk, reminders
 from appliance.errors import NotFound
 from appliance.events import Event
 from appliance.storage import board
@@ -81,6 +81,8 @@ def get_invoice(parts: Given, invoice_id: FromPath[int]) -> InvoiceWithLines:
     summary="The invoice as PDF, the same at every call",
 )
 def invoice_as_pdf(parts: Given, invoice_id: FromPath[int]) -> Response[bytes]:
+    from appliance import invoice_pdf  # here: what draws takes 30 MB, and most of the time nobody asks
+
     with parts.db() as db:
         found = board.invoice_document(db, invoice_id)
     if found is None:
