@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,10 +123,17 @@ class Paths:
             )
 
 
+def bundled() -> Path | None:
+    """The folder of the servers that came with this program: `bin/`, and their libraries in `lib/`."""
+    if named := os.environ.get("DEPOTBOX_NATIVE"):
+        return Path(named)
+    return PROJECT_ROOT / "native" if getattr(sys, "frozen", False) else None
+
+
 def native(name: str) -> Path:
     """The program `name` (redis-server, mosquitto, ...): bundled, unpacked by `make setup`, or the system's."""
-    bundled = os.environ.get("DEPOTBOX_NATIVE")
-    folders = [Path(bundled) / "bin"] if bundled else []
+    servers = bundled()
+    folders = [servers / "bin"] if servers else []
     folders.append(PROJECT_ROOT / ".native" / "bin")
     for folder in folders:
         if os.access(folder / name, os.X_OK):

@@ -1,7 +1,9 @@
-"""redis-server and mosquitto for a development machine: the system's own, or unpacked without root below `.native/`.
+"""redis-server and mosquitto out of Debian's packages, without root. glibc is always the system's.
 
-`.native/bin/<program>` is a small wrapper around `.native/libexec/<program>`, so that the unpacked libraries in
-`.native/lib` are seen by that program alone. glibc is always the system's.
+For a development machine: the system's own, or unpacked below `.native/`. There `.native/bin/<program>` is a small
+wrapper around `.native/libexec/<program>`, so that that program alone sees the unpacked libraries in `.native/lib`.
+
+For the single program (`native_bundle.py`): the programs with all of their libraries, of locked packages.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ PACKAGES = {
 # How each shows that it starts. mosquitto's own two answer a request for help with 1 or 3, never with 0.
 SHOWS_ITSELF = {"redis-server": "--version", "redis-cli": "--version", "mosquitto": "-h", "mosquitto_passwd": "-h"}
 STARTED = (0, 1, 3)
+# The packages of this machine.
+INSTALLED = Path("/var/lib/dpkg/status")
 # A second glibc beside the system's loader crashes whatever loads it.
 GLIBC_PACKAGES = ("libc6", "libc-bin")
 WRAPPER = """#!/bin/sh
@@ -68,11 +72,12 @@ def unpack_servers(shell: Shell, programs: Sequence[str], work: Path, native: Pa
     shutil.rmtree(work)
 
 
-def apt_get(work: Path) -> list[str]:
-    """apt-get with the machine's sources but its own lists and cache, so that an ordinary user may update them."""
+def apt_get(work: Path, status: Path = INSTALLED) -> list[str]:
+    """apt-get with the machine's sources but its own lists and cache, so that an ordinary user may update them.
+    `status` says what counts as installed."""
     settings = {
         "Dir::State": work / "state",
-        "Dir::State::status": "/var/lib/dpkg/status",
+        "Dir::State::status": status,
         "Dir::Cache": work / "cache",
         "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
@@ -81,18 +86,18 @@ def apt_get(work: Path) -> list[str]:
     return ["apt-get", *(f"--option={name}={value}" for name, value in settings.items())]
 
 
-def packages_to_fetch(shell: Shell, wanted: Sequence[str], work: Path) -> list[str]:
+def packages_to_fetch(shell: Shell, wanted: Sequence[str], work: Path, status: Path = INSTALLED) -> list[str]:
     """The wanted packages and what they need that is not installed here, as apt itself works it out."""
     update_failed: SetupError | None = None
     try:
-        shell.run("apt-get update", [*apt_get(work), "update", "--error-on=any"])
+        shell.run("apt-get update", [*apt_get(work, status), "update", "--error-on=any"])
     except SetupError as error:
         # One unreachable source out of several is no obstacle if the others have the packages.
         update_failed = error
     # --reinstall: a package may be installed and its program yet not be found, where PATH is unusual.
     install = ["install", "--simulate", "--reinstall", "--no-install-recommends", *wanted]
     try:
-        plan = shell.run("apt-get install --simulate", [*apt_get(work), *install])
+        plan = shell.run("apt-get install --simulate", [*apt_get(work, status), *install])
     except SetupError as error:
         raise update_failed or error from None
     return planned_packages(plan)
@@ -114,16 +119,23 @@ def install_program(shell: Shell, program: str, tree: Path, native: Path) -> Non
         (native / folder).mkdir(parents=True, exist_ok=True)
     unpacked = find_unpacked(program, tree)
     shutil.copy(unpacked, native / "libexec" / program)
-    folders = [str(folder) for pattern in ("lib/*-linux-gnu*", "usr/lib/*-linux-gnu*") for folder in tree.glob(pattern)]
-    loads = shell.run(f"ldd {program}", ["ldd", unpacked], env={"LD_LIBRARY_PATH": os.pathsep.join(folders)})
-    for name, path in loaded_libraries(loads).items():
-        if path is None:
-            raise SetupError(f"{program} needs {name}, which no package brought")
+    for name, path in libraries_of(shell, unpacked, tree).items():
         if tree in path.parents:
             shutil.copy(path, native / "lib" / name)
     wrapper = native / "bin" / program
     wrapper.write_text(WRAPPER.format(program=program), encoding="ascii")
     wrapper.chmod(0o755)
+
+
+def libraries_of(shell: Shell, program: Path, tree: Path) -> dict[str, Path]:
+    """What the program loads, from the unpacked tree where that has it. Raises SetupError for what is nowhere."""
+    folders = [str(folder) for pattern in ("lib/*-linux-gnu*", "usr/lib/*-linux-gnu*") for folder in tree.glob(pattern)]
+    env = {"LD_LIBRARY_PATH": os.pathsep.join(folders)}
+    found = loaded_libraries(shell.run(f"ldd {program.name}", ["ldd", program], env=env))
+    for name, path in found.items():
+        if path is None:
+            raise SetupError(f"{program.name} needs {name}, which no package brought")
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def find_unpacked(program: str, tree: Path) -> Path:

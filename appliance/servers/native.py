@@ -28,7 +28,7 @@ def environment(program: Path) -> dict[str, str]:
         environ.pop("LD_LIBRARY_PATH", None)
         if before is not None:
             environ["LD_LIBRARY_PATH"] = before
-    bundled = environ.get("DEPOTBOX_NATIVE")
-    if bundled and program.is_relative_to(bundled):
-        environ["LD_LIBRARY_PATH"] = str(Path(bundled) / "lib")
+    servers = paths.bundled()
+    if servers and program.is_relative_to(servers):
+        environ["LD_LIBRARY_PATH"] = str(servers / "lib")
     return environ

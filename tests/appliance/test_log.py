@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -34,6 +36,13 @@ def test_a_traceback_shows_no_values_of_local_variables(capfd: pytest.CaptureFix
     said = capfd.readouterr().err
     assert "ValueError" in said
     assert "Zyxquilla" not in said
+
+
+def test_logging_alone_loads_no_rich_and_leaves_it_to_others() -> None:
+    """It takes 4 MB in each process."""
+    code = "import sys; from appliance import log; print('rich' in sys.modules); from rich.table import Table"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_lines_from_other_threads_have_the_role_too(capfd: pytest.CaptureFixture[str]) -> None:
