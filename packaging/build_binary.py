@@ -35,6 +35,8 @@ def binary_step() -> Step:
         folders = ["--distpath", DIST, "--workpath", STATE / "pyinstaller"]
         # A hash seed and a date of their own, so that the same inputs give the same bytes.
         env = {"PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": last_change(), "PYTHONWARNINGS": "ignore"}
+        # Code without the columns of each instruction, which only draw ^^^^ into tracebacks: memory of every process.
+        env["PYTHONNODEBUGRANGES"] = "1"
         shell.run("PyInstaller", [*command, *folders, ROOT / "packaging" / "depotbox.spec"], cwd=ROOT, env=env)
 
     products = [DIST / "depotbox", DIST / "depotbox-folder" / "depotbox", DIST / "depotbox.cdx.json"]
