@@ -30,6 +30,7 @@ NOT_OF_STDLIB = (
     "antigravity", "distutils", "ensurepip", "idlelib", "lib2to3", "nis", "pydoc_data", "test", "this", "tkinter",
     "turtle", "turtledemo", "venv", "_tkinter", "readline", "_dbm", "_gdbm",
 )  # fmt: skip
+NEVER_READ_DOCSTRINGS = ("amqp", "anyio", "dateutil", "jinja2", "redis", "sqlite_utils", "structlog")
 UNREAD = re.compile(r"\.dist-info/(RECORD|WHEEL|INSTALLER|REQUESTED|top_level\.txt|zip-safe|direct_url\.json)$")
 # Celery's parts for other projects: they import what is not installed.
 NOT_OF_CELERY = ("celery.contrib.testing", "celery.contrib.pytest", "celery.contrib.sphinx", "celery.contrib.django")
@@ -115,6 +116,13 @@ def thinned(datas: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]
     has a second one, of as many files."""
     kept = [one for one in datas if not UNREAD.search(one[0]) and not one[0].startswith("pytz/zoneinfo/")]
     return [*kept, ("pytz/zoneinfo", "../tzdata/zoneinfo", "SYMLINK")]
+
+
+def without_docstrings(modules: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Compiles the libraries that never read their own docstrings as `python -OO` does: a megabyte in each process.
+    (A new list is compiled anew: what PyInstaller has compiled by now, it knows by the identity of its own list.)"""
+    bare = {*sys.stdlib_module_names, *NEVER_READ_DOCSTRINGS}
+    return [(name, file, "PYMODULE-2" if name.partition(".")[0] in bare else kind) for name, file, kind in modules]
 
 
 def shared(binaries: Iterable[tuple[str, str, str]], servers: Path) -> list[tuple[str, str, str]]:
