@@ -67,7 +67,8 @@ def test_a_dispatcher_logs_in_by_keyboard_changes_the_password_and_logs_out(open
     page = opened.page
     page.goto(f"{opened.url}/trips/1")
     assert "/login?next=" in page.url
-    page.keyboard.type(ANN)  # the first field has the focus
+    page.locator("#email:focus").wait_for()  # the first field
+    page.keyboard.type(ANN)
     page.keyboard.press("Tab")
     log_in(page, "not my password")
     page.get_by_role("alert").get_by_text("wrong").wait_for()
@@ -94,6 +95,7 @@ def test_a_dispatcher_logs_in_by_keyboard_changes_the_password_and_logs_out(open
 def _again(page: Page) -> bool:
     """Tries the right password; the page that says "wait" keeps the address and has the focus in the password."""
     if page.locator("#password").count():
+        page.locator("#password:focus").wait_for()
         log_in(page)
         page.wait_for_load_state()
     return page.locator(".timeline").count() > 0
@@ -109,4 +111,5 @@ def test_an_open_board_goes_to_the_login_page_when_its_session_ends(opened: Open
         access.end_session(tx, session.session)
     db.conn.close()
     # Both the lost stream and the next refresh lead there: one of the two navigations may be given up for the other.
-    wait_for(lambda: page.url.endswith("/login"), "the login page", 10)
+    page.locator("#password").wait_for(timeout=10_000)
+    assert page.url == f"{opened.url}/login"
