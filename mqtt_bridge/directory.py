@@ -12,7 +12,6 @@ from appliance.storage import devices
 from mqtt_bridge.topics import Address
 
 REFRESH_S = 2.0
-_SOONEST_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +27,23 @@ class Publisher:
 
 
 class Directory:
-    """Reads the devices anew every REFRESH_S, and at once (within reason) when a name is not known."""
+    """Reads the devices anew every REFRESH_S, and at once when a name is not known and the database has changed since:
+    the first fix of a device may come as soon as the command that added it has ended."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._by_username: dict[str, Publisher] = {}
         self._first: dict[str, Publisher] = {}
         self._read_at = float("-inf")
+        self._version = -1
 
     def find(self, address: Address) -> Publisher | Rejection:
         """The publisher of a topic, or why there is none."""
-        self._refresh(REFRESH_S)
+        if time.monotonic() - self._read_at >= REFRESH_S:
+            self._read()
         found = self._look_up(address)
-        if isinstance(found, Rejection):
-            self._refresh(_SOONEST_S)
+        if isinstance(found, Rejection) and devices.version(self._db) != self._version:
+            self._read()
             found = self._look_up(address)
         return found
 
@@ -56,11 +58,9 @@ class Directory:
             return Rejection(Reason.foreign_topic, f"{address.device} on {address.vehicle}", f"vehicle {found.code}")
         return found
 
-    def _refresh(self, older_than_s: float) -> None:
-        now = time.monotonic()
-        if now - self._read_at < older_than_s:
-            return
-        self._read_at = now
+    def _read(self) -> None:
+        self._read_at = time.monotonic()
+        self._version = devices.version(self._db)  # before the rows: a change between the two is read again
         self._by_username, self._first = {}, {}
         for row in devices.directory(self._db):
             publisher = Publisher(row["id"], row["username"], row["vehicle_id"], row["code"], bool(row["source"]))

@@ -183,6 +183,11 @@ def directory(db: Database) -> list[Row]:
     )
 
 
+def version(db: Database) -> int:
+    """Another number whenever another connection has changed the database (SQLite, `PRAGMA data_version`)."""
+    return int(value(db, "PRAGMA data_version"))
+
+
 def revoke(tx: Tx, username: str, now: datetime) -> Row | None:
     """Revokes a device for good and returns its row with the vehicle's code; None where no such device is in use.
 

@@ -244,7 +244,6 @@ class TestDirectory:
     def directory(self, depot_db: Database, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> Directory:
         """It reads anew whenever it may."""
         monkeypatch.setattr(directory_module, "REFRESH_S", 0.0)
-        monkeypatch.setattr(directory_module, "_SOONEST_S", 0.0)
         return Directory(depot_db)
 
     def find(self, directory: Directory, topic: str) -> object:
