@@ -106,18 +106,19 @@ def void(
     return asks, [_changed(tx, invoice_id)]
 
 
-def accept_adjustment(tx: Tx, id: int, who: str, now: datetime) -> tuple[list[Ask], list[Event]]:
-    """Makes the invoice void, and asks for one by today's measure. Raises NotFound, and Refused where it is decided
-    already or something was paid on the invoice."""
-    found = _decide_adjustment(tx, id, AdjustmentState.accepted, who, now)
+def accept_adjustment(tx: Tx, id: int, seen_cents: int, who: str, now: datetime) -> tuple[list[Ask], list[Event]]:
+    """Makes the invoice void, and asks for one by today's measure. `seen_cents` is the new price that the person saw.
+    Raises NotFound, and Refused where it is decided already, has another price by now, or something was paid on the
+    invoice."""
+    found = _decide_adjustment(tx, id, seen_cents, AdjustmentState.accepted, who, now)
     reason = f"measured again: {invoice.money(found['new_total_cents'], found['currency'])}"
     return void(tx, found["invoice_id"], reason, replace=True, who=who, now=now)
 
 
-def dismiss_adjustment(tx: Tx, id: int, who: str, now: datetime) -> Event:
+def dismiss_adjustment(tx: Tx, id: int, seen_cents: int, who: str, now: datetime) -> Event:
     """The invoice stays as it is, also when the trip is measured at the same price again. Raises NotFound, and Refused
-    where it is decided already."""
-    return _changed(tx, _decide_adjustment(tx, id, AdjustmentState.dismissed, who, now)["invoice_id"])
+    where it is decided already or has another price by now than `seen_cents`."""
+    return _changed(tx, _decide_adjustment(tx, id, seen_cents, AdjustmentState.dismissed, who, now)["invoice_id"])
 
 
 def send(tx: Tx, invoice_id: int, who: str, now: datetime) -> Ask:
@@ -159,10 +160,14 @@ def settle(tx: Tx, invoice_id: int, who: str, now: datetime) -> Event:
     return _move(tx, invoice_id, State.disputed, State.issued, "", who, now)
 
 
-def _decide_adjustment(tx: Tx, id: int, state: AdjustmentState, who: str, now: datetime) -> Row:
+def _decide_adjustment(tx: Tx, id: int, seen_cents: int, state: AdjustmentState, who: str, now: datetime) -> Row:
     found = adjustments.get(tx, id)
     if found is None:
         raise NotFound("no such adjustment", subject=f"adjustment {id}")
+    if found["state"] == AdjustmentState.open and found["new_total_cents"] != seen_cents:
+        # Fixes that came since have changed it: nobody decides about a price that they have not seen.
+        price, seen = (invoice.money(cents, found["currency"]) for cents in (found["new_total_cents"], seen_cents))
+        raise Refused(f"the new price is {price} by now, not {seen}", subject=f"adjustment {id}", hint="look again")
     if not adjustments.decide(tx, id, state, who, now):
         raise Refused(f"it is {found['state']} already", subject=f"adjustment {id}")
     billed = invoices.get(tx, found["invoice_id"])

@@ -175,13 +175,16 @@ def adjustments_(settings: Settings, state: str | None, limit: int, as_json: boo
 
 @invoice.command()
 @click.argument("id", type=ID)
+@click.argument("price")
 @with_settings
-def accept_adjustment(settings: Settings, id: int) -> None:
-    """Replace an invoice by one with the price of the later measure: ID is what `adjustments` lists."""
+def accept_adjustment(settings: Settings, id: int, price: str) -> None:
+    """Replace an invoice by one with the PRICE of the later measure: ID and PRICE are what `adjustments` lists."""
     from appliance.sender import Sender  # here: nothing else waits for Celery
 
     with opened(settings) as db, write_tx(db) as tx:
-        asks, events = invoice_desk.accept_adjustment(tx, id, operator(), clock.now())
+        asks, events = invoice_desk.accept_adjustment(
+            tx, id, minor_units(price, settings.depot.currency), operator(), clock.now()
+        )
     Sender(settings).send(asks)
     Publisher(settings.paths.redis_socket).publish(*events)
     click.echo(f"{events[0].data['number']} is void. The trip is billed anew.")
@@ -189,11 +192,14 @@ def accept_adjustment(settings: Settings, id: int) -> None:
 
 @invoice.command()
 @click.argument("id", type=ID)
+@click.argument("price")
 @with_settings
-def dismiss_adjustment(settings: Settings, id: int) -> None:
-    """Leave an invoice as it is, whatever the later measure says: ID is what `adjustments` lists."""
+def dismiss_adjustment(settings: Settings, id: int, price: str) -> None:
+    """Leave an invoice as it is, although the later measure says PRICE: ID and PRICE are what `adjustments` lists."""
     with opened(settings) as db, write_tx(db) as tx:
-        event = invoice_desk.dismiss_adjustment(tx, id, operator(), clock.now())
+        event = invoice_desk.dismiss_adjustment(
+            tx, id, minor_units(price, settings.depot.currency), operator(), clock.now()
+        )
     Publisher(settings.paths.redis_socket).publish(event)
     click.echo(f"{event.data['number']} stays as it is.")
 

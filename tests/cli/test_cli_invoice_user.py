@@ -57,18 +57,19 @@ def test_adjustments_are_listed_and_decided(box: Any, db: Database, number: str)
     shown = box("invoice", "adjustments", "--state", "open").out
     assert "GBP 18.00" in shown
     assert "GBP 20.00" in shown
-    assert box("invoice", "dismiss-adjustment", "1").out == f"{number} stays as it is.\n"
+    assert box("invoice", "dismiss-adjustment", "1", "20").out == f"{number} stays as it is.\n"
     with write_tx(db) as tx:
         adjustments.open_for(tx, 1, 1000.0, 3000.0, 2200, NOON)
-    assert box("invoice", "accept-adjustment", "2").out == f"{number} is void. The trip is billed anew.\n"
+    assert "GBP 22.00 by now" in box("invoice", "accept-adjustment", "2", "20.00").err
+    assert box("invoice", "accept-adjustment", "2", "22.00").out == f"{number} is void. The trip is billed anew.\n"
     found = box("invoice", "adjustments", "--json").items
     assert [(one["id"], one["number"], one["state"], one["new_total_cents"]) for one in found] == [
         (2, number, "accepted", 2200), (1, number, "dismissed", 2000),
     ]  # fmt: skip
     assert found[0]["decided_by"].startswith("cli:")
-    again = box("invoice", "accept-adjustment", "2")
+    again = box("invoice", "accept-adjustment", "2", "22.00")
     assert (again.code, again.err) == (Refused.exit_code, "depotbox: adjustment 2: it is accepted already\n")
-    assert box("invoice", "dismiss-adjustment", "9").code == NotFound.exit_code
+    assert box("invoice", "dismiss-adjustment", "9", "1").code == NotFound.exit_code
 
 
 def test_an_unknown_invoice_and_trip_are_one_line(box: Any, number: str) -> None:

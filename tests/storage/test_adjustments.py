@@ -36,16 +36,21 @@ def bill(db: Database, depot: Settings) -> object:
         return billing.generate(tx, 1, depot, NOON)[0]["total_cents"]
 
 
+def price(db: Database, id: int) -> int:
+    found = adjustments.get(db, id)
+    return int(found["new_total_cents"]) if found else 0
+
+
 def accept(db: Database, id: int = 1) -> list[str]:
     with write_tx(db) as tx:
-        asks, (event,) = invoice_desk.accept_adjustment(tx, id, "ann", NOON)
+        asks, (event,) = invoice_desk.accept_adjustment(tx, id, price(tx, id), "ann", NOON)
     assert (event.kind, event.data["state"]) == ("invoice", "void")
     return [ask.name for ask in asks]
 
 
 def dismiss(db: Database, id: int = 1) -> None:
     with write_tx(db) as tx:
-        event = invoice_desk.dismiss_adjustment(tx, id, "ann", NOON)
+        event = invoice_desk.dismiss_adjustment(tx, id, price(tx, id), "ann", NOON)
     assert (event.kind, event.data["state"]) == ("invoice", "issued")
 
 
@@ -142,3 +147,13 @@ def test_that_of_an_invoice_made_void_lapses(depot_db: Database, depot: Settings
     assert states(depot_db) == [("lapsed", 2700)]
     with pytest.raises(Refused, match="it is lapsed already"):
         accept(depot_db)
+
+
+def test_nobody_decides_about_a_price_that_they_have_not_seen(depot_db: Database, depot: Settings) -> None:
+    measure(depot_db, depot, 6)
+    seen = price(depot_db, 1)
+    measure(depot_db, depot, 8)
+    for decide in (invoice_desk.accept_adjustment, invoice_desk.dismiss_adjustment):
+        with pytest.raises(Refused, match=r"by now, not GBP 27\.00"), write_tx(depot_db) as tx:
+            decide(tx, 1, seen, "ann", NOON)
+    assert [state for state, _ in states(depot_db)] == ["open"]

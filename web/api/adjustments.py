@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from litestar import get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, QueryParameter, RequestBody
 from msgspec import Struct
 
 from appliance import invoice_desk
@@ -42,6 +42,12 @@ class Adjustment(Struct, frozen=True, kw_only=True):
     decided_at: datetime | None
 
 
+class Decision(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The new price that the person who decides has seen: a late batch of fixes may have changed it since."""
+
+    new_total_cents: int
+
+
 @get("/adjustments", sync_to_thread=True, summary="Adjustments of invoices, newest first")
 def list_adjustments(
     parts: Given, with_state: ByState = None, limit: Limit = 100, offset: Offset = 0
@@ -56,12 +62,16 @@ def list_adjustments(
     sync_to_thread=True,
     status_code=200,
     summary="Make the invoice void, and ask for one by the newest measure",
-    responses={409: ResponseSpec(Problem, description="It is decided already, or something was paid on the invoice")},
+    responses={
+        409: ResponseSpec(
+            Problem, description="It is decided already, has another price by now, or something was paid on the invoice"
+        )
+    },
 )
-def accept_adjustment(parts: Given, adjustment_id: FromPath[int]) -> InvoiceWithLines:
+def accept_adjustment(parts: Given, adjustment_id: FromPath[int], data: RequestBody[Decision]) -> InvoiceWithLines:
     """The answer is the void invoice; the next one of the trip names it."""
     with parts.db() as db, write_tx(db) as tx:
-        asks, events = invoice_desk.accept_adjustment(tx, adjustment_id, parts.who, parts.now())
+        asks, events = invoice_desk.accept_adjustment(tx, adjustment_id, data.new_total_cents, parts.who, parts.now())
     parts.sender.send(asks)
     parts.publisher.publish(*events)
     return read(parts, events[0].data["id"])
@@ -72,11 +82,11 @@ def accept_adjustment(parts: Given, adjustment_id: FromPath[int]) -> InvoiceWith
     sync_to_thread=True,
     status_code=200,
     summary="Leave the invoice as it is",
-    responses={409: ResponseSpec(Problem, description="It is decided already")},
+    responses={409: ResponseSpec(Problem, description="It is decided already, or has another price by now")},
 )
-def dismiss_adjustment(parts: Given, adjustment_id: FromPath[int]) -> InvoiceWithLines:
+def dismiss_adjustment(parts: Given, adjustment_id: FromPath[int], data: RequestBody[Decision]) -> InvoiceWithLines:
     with parts.db() as db, write_tx(db) as tx:
-        event = invoice_desk.dismiss_adjustment(tx, adjustment_id, parts.who, parts.now())
+        event = invoice_desk.dismiss_adjustment(tx, adjustment_id, data.new_total_cents, parts.who, parts.now())
     parts.publisher.publish(event)
     return read(parts, event.data["id"])
 
