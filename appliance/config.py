@@ -289,6 +289,13 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     if _is_loopback(mqtt.public_host) and not _is_loopback(mqtt.tls_host):
         expected = "expected what vehicles can reach, not this machine alone"
         yield expected, f"mqtt.public_host = {mqtt.public_host!r}"
+    ports = {"web.port": settings.web.port} | {
+        f"mqtt.{key}": getattr(mqtt, key) for key in ("port", "tls_port", "certificate_port")
+    }
+    for key, port in ports.items():
+        other = next(each for each, taken in ports.items() if taken == port)
+        if port and other != key:
+            yield f"both {other} and {key} want the same port", f"{key} = {port}"
     if limits.silent_s <= limits.stale_s:
         yield (
             f"expected more than limits.stale_s, which is {limits.stale_s:g}",

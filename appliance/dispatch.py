@@ -155,9 +155,15 @@ def apply(
             after_boarding = event in (Event.arrived_dropoff, Event.completed)
             if after_boarding and found["on_board_at"] and at < times.parse(found["on_board_at"]):
                 raise trip.Refusal("the time is before the patient was on board")
+            left_at = times.parse_or_none(found["arrived_dropoff_at"])
+            if event is Event.on_board and left_at and at > left_at:
+                raise trip.Refusal("the time is after the arrival at the drop-off")
             after = trip.advance(state, event)
             columns = dict.fromkeys(trip.cleared(state, event))
             columns |= _columns(tx, found, event, at, contact_attempts, waited_s, vehicle, driver)
+            stamp = trip.STAMPS.get(event, "")
+            if source == "driver" and stamp and found[stamp]:
+                columns[stamp] = min(found[stamp], times.text(at))  # the first press counts; a dispatcher corrects
         except trip.Refusal as refusal:
             reason, after = refusal.reason, state
     trips.add_event(

@@ -16,7 +16,7 @@ from appliance.payloads.elements import decode_one
 from appliance.storage import audit, devices, gps_days, gps_rejected, overruled, times, trips, vehicles
 from appliance.storage.db import Row, write_tx
 from appliance.storage.gps import Store
-from appliance.storage.gps_writer import Arrival
+from appliance.storage.gps_writer import KEPT_BYTES, Arrival
 
 
 def restore(
@@ -74,7 +74,7 @@ def overrule(
 
 def _fix(found: Row, name: str, settings: Settings, now: datetime) -> Fix:
     """The fix of the kept payload, if it is a place at a time that is kept."""
-    if found["reason"] == Reason.too_large:
+    if found["reason"] == Reason.too_large or len(found["payload"]) >= KEPT_BYTES:
         raise Refused("only the beginning of its message was kept", subject=name)
     element = decode_one(found["payload"])
     fix = element.fix

@@ -37,7 +37,7 @@ class Stored:
     numbering: dict[tuple[str, str], list[tuple[int, int]]]
     """(vehicle code, username) -> (epoch, sequence number) pairs that are on disk up to there."""
     newest: dict[str, tuple[int, Fix]]
-    """vehicle code -> (vehicle id, its newest fix of this group)."""
+    """vehicle code -> (its position source, the newest fix of that device in this group)."""
     refused: list[Refused]
     no_fix: Counter[tuple[str, str]]
     """(vehicle code, or the device's name where that is not known; what it was) -> messages that are no fixes."""
@@ -142,8 +142,8 @@ class Ingest:
         known = self._group.newest.get(publisher.code)
         if not publisher.source:
             return
-        if known is None or newer(fix, known[1]):
-            self._group.newest[publisher.code] = (publisher.vehicle, fix)
+        if known is None or known[0] != publisher.device or newer(fix, known[1]):
+            self._group.newest[publisher.code] = (publisher.device, fix)
 
     def _refuse_overrun(self, overrun: Overrun[_Sender], now: datetime) -> None:
         limits, (device, code) = self._settings.limits, overrun.key

@@ -40,6 +40,7 @@ class _Known:
     received: float
     heard: bool
     standing: Standing | None
+    device: int | None = None
     repeated: float | None = None
     told: VehicleState | None = None
 
@@ -81,25 +82,28 @@ class Presence:
                 self._offline[code] = (device, max(at, self._known[code].received) if code in self._known else at)
 
     def see(self, newest: Mapping[str, tuple[int, Fix]]) -> set[str]:
-        """Newest fixes by vehicle code; returns the codes of which there is news. A fix that is older than what is
-        known moves nothing back, unless that is dated so far ahead that a trusted clock would have rejected it. Of two
-        at one instant the one that is stored counts."""
+        """Newest fixes of the position sources by vehicle code; returns the codes of which there is news. A fix that is
+        older than what is known moves nothing back, unless that is dated so far ahead that a trusted clock would have
+        rejected it, or is another device's, whose clock may have run ahead. Of two at one instant the one that is
+        stored counts."""
         now, news = self._monotonic(), set()
         with self._lock:
-            for code, (_vehicle, fix) in newest.items():
+            for code, (device, fix) in newest.items():
                 known = self._known.get(code)
-                if known is None or fix.at > known.fix.at or self._is_ahead(known.fix):
-                    standing = presence.stand(known.standing if known else None, fix, self._limits.silent_s)
+                swapped = known is not None and known.device not in (None, device)
+                if known is None or swapped or fix.at > known.fix.at or self._is_ahead(known.fix):
+                    standing = None if known is None or swapped else known.standing
+                    standing = presence.stand(standing, fix, self._limits.silent_s)
                     told = known.told if known else None
-                    self._known[code] = _Known(fix, now, True, standing, told=told)
+                    self._known[code] = _Known(fix, now, True, standing, device, told=told)
                 elif fix.at == known.fix.at:
                     known.repeated = now
                     if newer(fix, known.fix):
                         known.fix = fix
-                else:
-                    continue
+                elif code not in self._offline:
+                    continue  # late: it moves nothing
                 news.add(code)
-                self._is_back(code)
+                self._is_back(code)  # whatever its clock says, the device speaks
         return news
 
     def status(self, code: str, device: str, said: bytes, *, retained: bool, source: bool = True) -> None:

@@ -15,10 +15,12 @@ from appliance.config import Settings
 from appliance.dispatch import Outcome
 from appliance.domain.fix import OLDEST
 from appliance.domain.trip import DRIVER_EVENTS, Event
-from appliance.storage import trips, vehicles
+from appliance.storage import times, trips, vehicles
 from appliance.storage.db import Tx, write_tx
 
 _NEWEST = datetime(9999, 1, 1, tzinfo=UTC)
+EARLIEST = timedelta(hours=12)
+"""Before the planned pickup. A tablet with a wrong date would have all billed that its vehicle has driven since."""
 
 
 class Button(msgspec.Struct, frozen=True):
@@ -29,7 +31,7 @@ class Button(msgspec.Struct, frozen=True):
     trip_id: Annotated[int, Meta(ge=1, lt=2**53)]
     event: str
     at: datetime
-    odometer_km: Annotated[float, Meta(ge=0)] | None = None
+    odometer_km: Annotated[float, Meta(ge=0, le=10_000_000)] | None = None
     contact_attempts: Annotated[int, Meta(ge=0, le=1000)] = 0
     waited_s: Annotated[float, Meta(ge=0)] = 0.0
 
@@ -93,6 +95,8 @@ def _refused(tx: Tx, settings: Settings, vehicle: str, button: Button, now: date
     trip, found = trips.get(tx, button.trip_id), vehicles.by_code(tx, vehicle)
     if trip is None or found is None or trip["vehicle_id"] != found["id"]:
         return f"trip {button.trip_id} is not assigned to this vehicle"
+    if button.at < times.parse(trip["pickup_at"]) - EARLIEST:
+        return f"the time in at is more than {EARLIEST // timedelta(hours=1)} hours before the pickup"
     return None
 
 

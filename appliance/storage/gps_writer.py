@@ -18,7 +18,7 @@ from typing import Any
 from msgspec import Struct
 
 from appliance import disk
-from appliance.domain.fix import Fix, Rejection
+from appliance.domain.fix import Fix, Reason, Rejection
 from appliance.errors import DiskFull
 from appliance.storage import gps_days, times
 from appliance.storage.db import Tx, write_tx
@@ -31,8 +31,11 @@ from appliance.storage.gps_rows import (
 )
 
 _OPEN_DAYS = 8
-KEPT_BYTES = 2048
-"""Of a rejected payload: more than any fix takes, so that garbage does not fill the disk."""
+KEPT_BYTES = 8192
+"""Of a rejected payload: more than a fix with all that a server forwards beside it, so that it can be restored."""
+UNREADABLE_KEPT_BYTES = 2048
+UNREADABLE = (Reason.unparsable, Reason.too_large)
+"""What cannot be restored is kept to be looked at: garbage does not fill the disk."""
 
 
 class Arrival(Struct, frozen=True, gc=False):
@@ -161,6 +164,7 @@ class Writer:
 
 
 def _refused_row(refused: Refused) -> tuple[Any, ...]:
+    kept_bytes = UNREADABLE_KEPT_BYTES if refused.rejection.reason in UNREADABLE else KEPT_BYTES
     digest = hashlib.blake2b(refused.vehicle.encode() + b"\0" + refused.payload, digest_size=16, person=b"rejected")
     return (
         digest.digest(),
@@ -170,5 +174,5 @@ def _refused_row(refused: Refused) -> tuple[Any, ...]:
         refused.rejection.reason.value,
         refused.rejection.value,
         refused.rejection.limit,
-        refused.payload[:KEPT_BYTES],
+        refused.payload[:kept_bytes],
     )

@@ -7,7 +7,7 @@ import socket
 
 from appliance import paths
 from appliance.config import Settings
-from appliance.errors import ConfigError, Unavailable
+from appliance.errors import Unavailable
 
 NATIVE_PROGRAMS = ("redis-server", "mosquitto")
 
@@ -26,16 +26,8 @@ def check(settings: Settings) -> None:
         "mqtt.tls_port": ("mqtt.tls_host", mqtt.tls_host, mqtt.tls_port),
         "mqtt.certificate_port": ("mqtt.tls_host", mqtt.tls_host, mqtt.certificate_port),
     }
-    key_of: dict[int, str] = {}
     for key, (host_key, host, port) in listeners.items():
-        if port in key_of:
-            raise ConfigError(
-                "both want the same port",
-                subject=f"{key_of[port]} and {key} = {port}",
-                hint="change one of them",
-            )
         if port:
-            key_of[port] = key
             _check_port(key, port, host_key, host)
 
 

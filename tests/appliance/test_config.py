@@ -144,6 +144,12 @@ def test_thresholds_that_contradict_each_other_are_said_in_a_line(key: str, valu
         config.load(environ={f"DEPOTBOX_LIMITS__{key.upper()}": value})
 
 
+def test_two_listeners_on_one_port_are_said_before_anything_starts() -> None:
+    with pytest.raises(ConfigError, match=r"both mqtt\.port and mqtt\.tls_port want the same port"):
+        config.load(environ={"DEPOTBOX_MQTT__PORT": "18752", "DEPOTBOX_MQTT__TLS_PORT": "18752"})
+    config.load(environ={"DEPOTBOX_MQTT__TLS_PORT": "0", "DEPOTBOX_MQTT__CERTIFICATE_PORT": "0"})
+
+
 def test_variables_that_are_no_keys_are_left_alone() -> None:
     assert config.load(environ={"DEPOTBOX_NATIVE": "/opt", "DEPOTBOX_TRACEBACK": "1", "PATH": "/bin"})
 

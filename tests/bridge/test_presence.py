@@ -430,3 +430,24 @@ def test_a_bridge_that_is_killed_tells_of_an_outage_once(
         assert len(told) == 1
     finally:
         bridge.kill()
+
+
+def test_another_device_takes_the_marker_over_although_the_clock_of_the_one_before_ran_ahead(
+    make: Callable[..., Presence],
+) -> None:
+    presence = make()
+    presence.see({VAN: (1, fix(240))})
+    assert presence.see({VAN: (2, fix(3))}) == {VAN}
+    assert presence.look()[VAN].signs.fix_at == fix(3).at
+    assert presence.see({VAN: (2, fix(1))}) == set()
+
+
+def test_a_vehicle_that_was_offline_is_back_with_any_fix_of_its_device(make: Callable[..., Presence]) -> None:
+    """Also one dated before the newest: the clock ran ahead then."""
+    presence = make()
+    see(presence, fix(240))
+    presence.status(VAN, "V-1", b"offline", retained=False)
+    assert state(presence) == "offline"
+    assert presence.see({VAN: (1, fix(3))}) == {VAN}
+    assert state(presence) != "offline"
+    assert presence.look()[VAN].signs.fix_at == fix(240).at

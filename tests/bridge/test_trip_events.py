@@ -16,7 +16,7 @@ from sqlite_utils import Database
 from appliance import clock
 from appliance.config import Settings
 from appliance.domain.trip import DRIVER_EVENTS
-from appliance.storage import trips
+from appliance.storage import times, trips
 from appliance.storage.db import rows, value, write_tx
 from mqtt_bridge import trip_events
 from mqtt_bridge.trip_events import Reply
@@ -200,3 +200,25 @@ def test_any_event_at_all_has_an_answer(press: Any, trip: int, changes: dict[str
 @given(payload=st.binary(max_size=60))
 def test_any_bytes_at_all_have_an_answer(press: Any, trip: int, payload: bytes) -> None:
     assert press.raw(payload)["accepted"] is False
+
+
+def test_a_button_long_before_the_pickup_is_a_wrong_clock(press: Any, depot_db: Database, trip: int) -> None:
+    """Else all that the vehicle has driven since is billed."""
+    early = (NOON - timedelta(days=2)).isoformat()
+    said = press(body(trip, at=early))
+    assert (said["accepted"], said["reason"]) == (False, "the time in at is more than 12 hours before the pickup")
+    assert value(depot_db, "SELECT on_board_at FROM trips") is None
+
+
+def test_the_first_press_of_a_button_counts(press: Any, depot_db: Database, trip: int) -> None:
+    """In whichever order two presses come."""
+    for number, minutes in enumerate((5, 2, 7)):
+        assert press(body(trip, event_id=f"e{number}", at=(NOON - timedelta(minutes=minutes)).isoformat()))["accepted"]
+    assert value(depot_db, "SELECT on_board_at FROM trips") == times.text(NOON - timedelta(minutes=7))
+
+
+def test_nobody_boards_after_the_arrival_at_the_drop_off(press: Any, depot_db: Database, trip: int) -> None:
+    for number, (event, minutes) in enumerate((("on_board", 9), ("arrived_dropoff", 4))):
+        press(body(trip, event_id=f"e{number}", event=event, at=(NOON - timedelta(minutes=minutes)).isoformat()))
+    said = press(body(trip, event_id="late"))
+    assert (said["accepted"], said["reason"]) == (False, "the time is after the arrival at the drop-off")

@@ -42,7 +42,7 @@ USAGE = ("Usage: ", "    ", "Try ")
 GOOD = {
     "code": "VAN-1", "vehicle": "VAN-1", "driver": "D1", "start": "2026-01-26T08:00:00Z", "ids": "2026-01-26:1",
     "number": "LIV-2026-A000001", "amount": "1.00", "vehicles": "1", "rate": "1", "duration": "1", "id": "1",
-    "price": "1.00", "email": "a@depot.example", "role": "viewer", "trip_id": "1", "file": os.devnull, 
+    "price": "1.00", "email": "a@depot.example", "role": "viewer", "trip_id": "1", "file": os.devnull,
     "task": "night.count",
 }  # fmt: skip
 

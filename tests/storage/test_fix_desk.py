@@ -71,6 +71,14 @@ def test_a_fix_with_a_position_is_restored_into_its_own_day(
     assert (change.vehicle, change.start, change.end) == (cast.van, at, at)
 
 
+def test_a_fix_with_all_that_a_server_forwards_beside_it_can_be_restored(
+    depot_db: Database, depot: Settings, gps_store: Store, reject: Reject
+) -> None:
+    reject(GOOD | {"attributes": "x" * 5000})
+    assert restore(depot_db, depot)
+    assert gps_store.count() == 1
+
+
 @pytest.mark.parametrize(
     ("payload", "reason", "said"),
     [
@@ -83,6 +91,7 @@ def test_a_fix_with_a_position_is_restored_into_its_own_day(
         (GOOD | {"lon": 181}, "out_of_range", "it cannot be used: out of range"),
         (GOOD | {"lon": 181}, "unknown_vehicle", "it cannot be used: out of range"),
         (GOOD, "too_large", "only the beginning"),
+        (GOOD | {"attributes": "x" * 8192}, "inaccurate", "only the beginning"),
         (GOOD | {"t": T - 31 * 86400}, "too_old", "fixes are kept since 2025-12-27"),
         (GOOD | {"t": 7}, "too_old", "it is of 1970-01-01"),
         (GOOD | {"t": T + 301}, "future", "it is of 2026-01-26T12:05:01.000Z, which has not come yet"),

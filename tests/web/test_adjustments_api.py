@@ -13,6 +13,7 @@ from tests.web import world
 from tests.web.conftest import Client, problem
 
 URL = "/api/v1/adjustments"
+SEEN = {"new_total_cents": 4321}
 
 
 @pytest.fixture
@@ -51,16 +52,17 @@ def test_they_are_listed_by_state(client: Client, invoice: dict[str, Any]) -> No
     ("verb", "state", "of_invoice"), [("accept", "accepted", "void"), ("dismiss", "dismissed", "issued")]
 )
 def test_one_is_decided_once(client: Client, invoice: dict[str, Any], verb: str, state: str, of_invoice: str) -> None:
-    answer = client.post(f"{URL}/1/{verb}")
+    assert "by now" in problem(client.post(f"{URL}/1/{verb}", json={"new_total_cents": 4320}), 409)
+    answer = client.post(f"{URL}/1/{verb}", json=SEEN)
     assert answer.status_code == 200
     assert (answer.json()["id"], answer.json()["state"]) == (invoice["id"], of_invoice)
     assert [decided for decided, by in states(client) if by] == [state]
     for again in ("accept", "dismiss"):
-        assert problem(client.post(f"{URL}/1/{again}"), 409) == f"adjustment 1: it is {state} already"
+        assert problem(client.post(f"{URL}/1/{again}", json=SEEN), 409) == f"adjustment 1: it is {state} already"
 
 
 def test_that_of_a_paid_invoice_is_refused_with_what_to_do(client: Client, invoice: dict[str, Any]) -> None:
     client.post(f"/api/v1/invoices/{invoice['id']}/payments", json={"amount_cents": 100})
-    assert "take it back first" in problem(client.post(f"{URL}/1/accept"), 409)
+    assert "take it back first" in problem(client.post(f"{URL}/1/accept", json=SEEN), 409)
     assert states(client) == [("open", None)]
-    problem(client.post(f"{URL}/9/accept"), 404)
+    problem(client.post(f"{URL}/9/accept", json=SEEN), 404)
