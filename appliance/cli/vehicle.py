@@ -24,6 +24,7 @@ from appliance.errors import InputError, Unavailable
 from appliance.events import Publisher
 from appliance.storage import devices, vehicles
 from appliance.storage.db import Row, write_tx
+from appliance.storage.gps import Store
 from appliance.vehicle_desk import VehicleDetails
 
 
@@ -166,6 +167,8 @@ def source(settings: Settings, username: str) -> None:
     with opened(settings) as db:
         found = fleet.make_source(db, username, now=clock.now(), who=operator())
     click.echo(f"The position of {found['code']} now comes from {username}.")
+    if not Store(settings.paths.gps_dir).newest({found["vehicle_id"]: found["id"]}, None):
+        click.echo(f"The box has had no fix from {username} these days: until one comes, nothing moves.", err=True)
 
 
 @vehicle.command()

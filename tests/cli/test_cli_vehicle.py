@@ -301,7 +301,9 @@ def test_another_device_becomes_the_position_source(box: Any, db: Database) -> N
     box("vehicle", "add", "V1")
     second = box("vehicle", "add", "V1", "--another-device", "--source", "--json").json
     assert second["topic"] == "depot/v1/vehicles/V1/gps/V1-2"
-    assert box("vehicle", "source", "V1-1").out == "The position of V1 now comes from V1-1.\n"
+    made = box("vehicle", "source", "V1-1")
+    assert made.out == "The position of V1 now comes from V1-1.\n"
+    assert "no fix from V1-1" in made.err
     assert box("vehicle", "source", "V1-1").code == 0
     (listed,) = box("vehicle", "list", "--json").items
     assert [device["position_source"] for device in listed["devices"]] == [True, False]
