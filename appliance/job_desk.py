@@ -1,4 +1,4 @@
-"""What a person decides about a job: try it again, or give it up. Both stand in the audit log."""
+"""What a person decides about a job: try it again, or give it up. All stand in the audit log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 from appliance.errors import NotFound, Refused
 from appliance.jobs import Ask
-from appliance.storage import audit, jobs
+from appliance.storage import audit, jobs, queues
 from appliance.storage.db import Row, Tx
 
 
@@ -35,6 +35,15 @@ def discard(tx: Tx, id: str, who: str, now: datetime) -> None:
     found = _found(tx, id)
     if not jobs.discard(tx, id, who, now):
         raise Refused(f"it is {found['state']}; only a job that waits or has failed is discarded", subject=id)
+    audit.record(tx, who, "job.discarded", "job", id, now, found["name"])
+
+
+def revoke(tx: Tx, id: str, who: str, now: datetime) -> None:
+    """Gives up a job that has not begun, or that runs: its worker may go on for a while, but nothing that it still
+    does is stored. What has left the box, such as a mail, has left it. Raises NotFound and Refused."""
+    found = _found(tx, id)
+    if queues.revoke(tx, id, who, now, running=True) is None:
+        raise Refused(f"it is {found['state']}; only a job that waits or runs is revoked", subject=id)
     audit.record(tx, who, "job.discarded", "job", id, now, found["name"])
 
 

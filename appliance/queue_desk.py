@@ -46,6 +46,17 @@ def resume(tx: Tx, queue: str, who: str, now: datetime) -> None:
     audit.record(tx, who, "queue.resumed", "queue", queue, now)
 
 
+def purge(tx: Tx, queue: str, who: str, now: datetime) -> int:
+    """Discards every job of the queue that has not begun, due or not, and returns how many; each can be retried until
+    it is forgotten. Raises NotFound."""
+    _known(queue)
+    found = queues.purge(tx, queue, who, now)
+    audit.record(tx, who, "queue.purged", "queue", queue, now, f"{len(found)} jobs")
+    for job in found:
+        audit.record(tx, who, "job.discarded", "job", job["id"], now, job["name"])
+    return len(found)
+
+
 def _known(queue: str) -> None:
     if queue not in QUEUES:
         raise NotFound("no such queue", subject=queue, hint=f"expected one of {', '.join(QUEUES)}")

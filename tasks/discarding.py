@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from celery.platforms import signals
 from sqlite_utils import Database
 
-from appliance import clock, config
+from appliance import clock, config, queue_desk
 from appliance.cli.depot import operator
 from appliance.errors import InputError
 from appliance.storage import audit, queues
@@ -50,13 +50,9 @@ def discard_jobs(ids: Collection[str], who: str, *, running: bool) -> dict[str, 
 
 
 def discard_queue(queue: str, who: str) -> int:
-    """Discards all jobs of the queue that have not begun. Returns how many."""
+    """Discards all jobs of the queue that have not begun. Returns how many. Raises NotFound."""
     with depot() as db, write_tx(db) as tx:
-        now = clock.now()
-        found = queues.purge(tx, queue, who, now)
-        audit.record(tx, who, "queue.purged", "queue", queue, now, f"{len(found)} jobs")
-        _record(tx, found, who)
-    return len(found)
+        return queue_desk.purge(tx, queue, who, clock.now())
 
 
 def _record(tx: Tx, discarded: Iterable[Row], who: str) -> None:

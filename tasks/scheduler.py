@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.beat import Scheduler
 
-from appliance import clock, log, worker_lock
+from appliance import clock, log, work_history, worker_lock
 from appliance.errors import Busy, DiskFull
 from appliance.storage import jobs as job_rows
 from appliance.storage.db import write_tx
@@ -45,6 +45,9 @@ class DepotScheduler(Scheduler):
             self._clock.step(now)
             self._parts.sender.send(self._schedule.step(now))
             self._sweeper.step(now)
+            if self._steps % work_history.SAMPLE_S == 0:
+                with write_tx(self._parts.db, synced=False) as tx:
+                    work_history.sample(tx, now)
             if self._steps % PRUNE_EVERY == 0:
                 self._prune(now)
         except Busy as error:

@@ -154,13 +154,26 @@ def invoice_document(db: Database, invoice_id: int) -> tuple[str, str] | None:
     return (found["number"], found["document"]) if found else None
 
 
-def jobs(db: Database, state: str | None, limit: int, offset: int) -> tuple[list[Row], int]:
-    """A page of durable jobs, newest first, and how many there are in all."""
-    where, args = ("state = ?", (state,)) if state is not None else ("1", ())
-    total = value(db, f"SELECT count(*) FROM jobs WHERE {where}", *args)
+def jobs(
+    db: Database, state: str | None, limit: int, offset: int, *, queue: str = "", q: str = ""
+) -> tuple[list[Row], int]:
+    """A page of durable jobs, newest first, and how many there are in all; of one state, of one queue, with `q` in
+    their name or at the beginning of their id."""
+    where, args = ["1"], list[str]()
+    if state is not None:
+        where.append("state = ?")
+        args.append(state)
+    if queue:
+        where.append("queue = ?")
+        args.append(queue)
+    if q:
+        where.append("(instr(name, ?) > 0 OR substr(id, 1, length(?)) = ?)")
+        args += [q.lower()] * 3
+    condition = " AND ".join(where)
+    total = value(db, f"SELECT count(*) FROM jobs WHERE {condition}", *args)
     columns = "id, name, queue, state, attempts, failures, due_at, created_at, claimed_at, finished_at, error"
     order = "ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
-    return rows(db, f"SELECT {columns} FROM jobs WHERE {where} {order}", *args, limit, offset), int(total)
+    return rows(db, f"SELECT {columns} FROM jobs WHERE {condition} {order}", *args, limit, offset), int(total)
 
 
 def job_counts(db: Database) -> dict[str, int]:

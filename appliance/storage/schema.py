@@ -251,6 +251,11 @@ CREATE TABLE queue_pauses (
   queue TEXT PRIMARY KEY, paused_at TEXT NOT NULL, paused_by TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- How much waited and ran, once a minute, for the charts; kept for 30 days.
+CREATE TABLE queue_samples (
+  at TEXT NOT NULL, queue TEXT NOT NULL, waiting INTEGER NOT NULL, running INTEGER NOT NULL, PRIMARY KEY (at, queue)
+) STRICT, WITHOUT ROWID;
+
 -- How far the changes of each GPS day file have been worked through.
 CREATE TABLE gps_watermarks (day TEXT PRIMARY KEY, change_id INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from appliance import work_history
 from appliance.storage import jobs as job_rows
 from appliance.storage import schedules, times
 from appliance.storage.db import connect, rows, value, write_tx
@@ -166,3 +167,17 @@ def test_housekeeping_forgets_old_jobs_and_dead_workers(box: Box, beat: Beat) ->
     assert rows(box.db, "SELECT 1 FROM jobs WHERE finished_at < '2026'") == []
     assert [path.name for path in locks.iterdir()] == [box.lock.name]
     assert job_rows.running(box.db) == []
+
+
+def test_what_waits_is_noted_once_a_minute_and_forgotten_after_a_month(
+    box: Box, beat: Beat, set_clock: SetClock
+) -> None:
+    for _ in range(2 * work_history.SAMPLE_S):
+        beat.run(1, 1)
+    (kept,) = rows(box.db, "SELECT count(DISTINCT at) AS n, count(*) AS all_rows FROM queue_samples")
+    assert kept == {"n": 3, "all_rows": 9}
+    set_clock.move(31 * 86_400)
+    beat.elapsed += 31 * 86_400
+    for _ in range(work_history.SAMPLE_S):
+        beat.run(1, 1)
+    assert value(box.db, "SELECT count(DISTINCT at) FROM queue_samples") == 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from sqlite_utils import Database
 
-from appliance import jobs
+from appliance import jobs, work_history
 from appliance.storage import jobs as rows
 from appliance.storage import schedules
 from appliance.storage.db import open_depot, value, write_tx
@@ -120,3 +121,64 @@ def test_an_invoice_is_made_void_and_its_trip_is_unbilled(client: Client, depot:
     assert client.post(f"/api/v1/trips/{invoice['trip_id']}/invoice").status_code == 202
     billed = client.get("/api/v1/invoices?state=issued").json()["items"][0]
     problem(client.post(f"/api/v1/trips/{billed['trip_id']}/invoice"), 409)
+
+
+def test_a_queue_is_purged_and_its_jobs_can_be_retried(client: Client, depot: world.World, db: Database) -> None:
+    with write_tx(db) as tx:
+        asks = [jobs.enqueue(tx, "upkeep.refresh_broker", now=depot.now) for _ in range(2)]
+        running = jobs.enqueue(tx, "upkeep.refresh_broker", now=depot.now)
+        assert rows.claim(tx, running.id, "w", depot.now)
+    waiting = client.get("/api/v1/jobs?queue=low_priority&state=pending").json()["total"]
+    assert client.post("/api/v1/queues/low_priority/purge").json() == {"discarded": waiting}
+    assert client.get(f"/api/v1/jobs/{running.id}").json()["state"] == "running"
+    assert client.post(f"/api/v1/jobs/{asks[0].id}/retry").json()["state"] == "pending"
+    problem(client.post("/api/v1/queues/urgent/purge"), 404)
+    assert value(db, "SELECT count(*) FROM audit_log WHERE action = 'queue.purged'") == 1
+
+
+def test_a_revoked_job_that_runs_has_no_effect_any_more(client: Client, depot: world.World, db: Database) -> None:
+    with write_tx(db) as tx:
+        ask = jobs.enqueue(tx, TIMEOUTS, now=depot.now)
+        assert rows.claim(tx, ask.id, "w", depot.now)
+    problem(client.post(f"/api/v1/jobs/{ask.id}/discard"), 409)
+    assert client.post(f"/api/v1/jobs/{ask.id}/revoke").json()["state"] == "discarded"
+    with write_tx(db) as tx:
+        assert not rows.finish(tx, ask.id, 1, None, depot.now)
+    problem(client.post(f"/api/v1/jobs/{ask.id}/revoke"), 409)
+
+
+def test_jobs_are_found_by_a_part_of_the_name_and_by_the_beginning_of_the_id(
+    client: Client, depot: world.World, db: Database
+) -> None:
+    with write_tx(db) as tx:
+        ask = jobs.enqueue(tx, TIMEOUTS, now=depot.now)
+    assert [job["id"] for job in client.get("/api/v1/jobs?q=timeout").json()["items"]] == [ask.id]
+    assert [job["id"] for job in client.get(f"/api/v1/jobs?q={ask.id[:12]}").json()["items"]] == [ask.id]
+    assert client.get("/api/v1/jobs?q=%25").json()["total"] == 0
+    assert client.get("/api/v1/jobs?q=timeout&queue=low_priority").json()["total"] == 0
+
+
+def test_the_history_counts_what_ended_and_what_waited_and_knows_what_it_cannot_know(
+    client: Client, depot: world.World, db: Database
+) -> None:
+    """Noon, so that the last part of an hour's history begins now."""
+    db.conn.execute("DELETE FROM jobs")
+    with write_tx(db) as tx:
+        for minutes, failed in ((0, False), (3, False), (3, False), (3, True)):
+            at = depot.now - timedelta(minutes=minutes)
+            ask = jobs.enqueue(tx, TIMEOUTS, now=at)
+            assert rows.claim(tx, ask.id, "w", at)
+            assert rows.fail(tx, ask.id, 1, "no", "", at, failures=3) if failed else rows.finish(tx, ask.id, 1, 0, at)
+        jobs.enqueue(tx, TIMEOUTS, now=depot.now - timedelta(minutes=9))
+        work_history.sample(tx, depot.now - timedelta(minutes=5))
+    hour = client.get("/api/v1/work/history?span=hour").json()
+    assert (hour["step_s"], hour["begin"]) == (60, "2026-01-26T11:01:00Z")
+    assert [hour["done"][at] for at in (55, 56, 57, 59)] == [0, 2, 0, 1]
+    assert (hour["failed"][56], sum(hour["failed"])) == (1, 1)
+    assert hour["waiting"]["normal"][54:56] == [1, None]
+    assert hour["waiting"]["high_priority"][54] == 0
+    month = client.get("/api/v1/work/history?span=month").json()
+    kept = depot.settings.retention.jobs_days * 6
+    assert month["done"][: 180 - kept - 1] == [None] * (180 - kept - 1)
+    assert sum(month["done"][-kept:]) == 3
+    problem(client.get("/api/v1/work/history?span=year"), 400)

@@ -200,6 +200,23 @@ class Jobs(Struct, frozen=True):
     counts: dict[str, int]
 
 
+class Purged(Struct, frozen=True):
+    """How many jobs were given up."""
+
+    discarded: int
+
+
+class WorkHistory(Struct, frozen=True, kw_only=True):
+    """What happened in each part of `step_s` seconds since `begin`: jobs that were done, that failed, and the most that
+    waited in each queue. Null where nothing is known: the jobs are forgotten, or the box was off."""
+
+    begin: datetime
+    step_s: int
+    done: list[int | None]
+    failed: list[int | None]
+    waiting: dict[str, list[int | None]]
+
+
 class Retried(Struct, frozen=True):
     """How many failed jobs are tried again."""
 

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from datetime import timedelta
 from typing import Annotated, Any
 
 from litestar import get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from sqlite_utils import Database
 
-from appliance import job_desk, queue_desk
+from appliance import job_desk, queue_desk, work_history
 from appliance.errors import NotFound
+from appliance.jobs import Queue as QueueName
 from appliance.queues import Queues
 from appliance.storage import board, jobs
 from appliance.storage.db import write_tx
-from web.api.answers import Job, Jobs, JobState, JobWithDetail, Page, Queue, Retried, make
+from web.api.answers import Job, Jobs, JobState, JobWithDetail, Page, Purged, Queue, Retried, WorkHistory, make
 from web.api.trips import Limit, Offset
 from web.parts import Given, Parts
 
 ByState = Annotated[JobState | None, QueryParameter(name="state")]
+ByQueue = Annotated[QueueName | None, QueryParameter(name="queue")]
+ByText = Annotated[
+    str, QueryParameter(name="q", max_length=100, description="in the task's name, or the id's beginning")
+]
 ByTask = Annotated[str | None, QueryParameter(name="name", description="only jobs of this task (wire name)")]
 
 
 @get("/jobs", sync_to_thread=True, summary="Durable jobs, newest first, with the counts by state")
-def list_jobs(parts: Given, with_state: ByState = None, limit: Limit = 100, offset: Offset = 0) -> Jobs:
+def list_jobs(
+    parts: Given,
+    with_state: ByState = None,
+    of_queue: ByQueue = None,
+    q: ByText = "",
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> Jobs:
     with parts.db() as db:
-        found, total = board.jobs(db, with_state, limit, offset)
+        found, total = board.jobs(db, with_state, limit, offset, queue=of_queue or "", q=q)
         counts = board.job_counts(db)
     return Jobs([make(Job, row) for row in found], total, counts)
 
@@ -61,9 +75,25 @@ def discard_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
         return _job(db, job_id)
 
 
+@post("/jobs/{job_id:str}/revoke", sync_to_thread=True, status_code=200, summary="Give a job up that waits or runs")
+def revoke_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
+    with parts.db() as db:
+        with write_tx(db) as tx:
+            job_desk.revoke(tx, job_id, parts.who, parts.now())
+        return _job(db, job_id)
+
+
+@get("/work/history", sync_to_thread=True, summary="Jobs that ended and jobs that waited, over a span of time")
+def read_work_history(parts: Given, span: FromQuery[work_history.Span] = "day") -> WorkHistory:
+    kept = timedelta(days=parts.settings.retention.jobs_days)
+    with parts.db() as db:
+        found = work_history.history(db, span, kept, parts.now())
+    return WorkHistory(**asdict(found))
+
+
 @get("/queues", sync_to_thread=True, summary="What waits in each queue, and which are paused")
 def list_queues(parts: Given) -> Page[Queue]:
-    found = _queues(parts)
+    found = queue_list(parts)
     return Page(found, len(found))
 
 
@@ -81,6 +111,14 @@ def resume_queue(parts: Given, queue: FromPath[str]) -> Queue:
     return _queue(parts, queue)
 
 
+@post(
+    "/queues/{queue:str}/purge", sync_to_thread=True, status_code=200, summary="Give up all jobs that wait in a queue"
+)
+def purge_queue(parts: Given, queue: FromPath[str]) -> Purged:
+    with parts.db() as db, write_tx(db) as tx:
+        return Purged(queue_desk.purge(tx, queue, parts.who, parts.now()))
+
+
 def _job(db: Database, job_id: str) -> JobWithDetail:
     row = jobs.get(db, job_id)
     if row is None:
@@ -89,16 +127,18 @@ def _job(db: Database, job_id: str) -> JobWithDetail:
     return make(JobWithDetail, {**row, "arguments": json.loads(row["arguments"]), "result": result})
 
 
-def _queues(parts: Parts) -> list[Queue]:
+def queue_list(parts: Parts) -> list[Queue]:
+    """The queues in the order of their priority."""
     lengths = Queues(parts.settings.paths.redis_socket).lengths()
     with parts.db() as db:
         return [make(Queue, row) for row in queue_desk.overview(db, lengths, parts.now())]
 
 
 def _queue(parts: Parts, name: str) -> Queue:
-    return next(found for found in _queues(parts) if found.queue == name)
+    return next(found for found in queue_list(parts) if found.queue == name)
 
 
 HANDLERS: list[Any] = [
-    list_jobs, get_job, retry_job, retry_failed, discard_job, list_queues, pause_queue, resume_queue
+    list_jobs, get_job, retry_job, retry_failed, discard_job, revoke_job, list_queues, pause_queue, resume_queue,
+    purge_queue, read_work_history,
 ]  # fmt: skip
