@@ -47,7 +47,7 @@ def list_jobs(
 @get("/jobs/{job_id:str}", sync_to_thread=True, summary="One job, with its arguments and its last error")
 def get_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
     with parts.db() as db:
-        return _job(db, job_id)
+        return job_of(db, job_id)
 
 
 @post("/jobs/{job_id:str}/retry", sync_to_thread=True, status_code=200, summary="Try a failed or discarded job again")
@@ -56,7 +56,7 @@ def retry_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
         with write_tx(db) as tx:
             ask = job_desk.retry(tx, job_id, parts.who, parts.now())
         parts.sender.send([ask])
-        return _job(db, job_id)
+        return job_of(db, job_id)
 
 
 @post("/jobs/retry", sync_to_thread=True, status_code=200, summary="Try every failed job again, or those of one task")
@@ -72,7 +72,7 @@ def discard_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
     with parts.db() as db:
         with write_tx(db) as tx:
             job_desk.discard(tx, job_id, parts.who, parts.now())
-        return _job(db, job_id)
+        return job_of(db, job_id)
 
 
 @post("/jobs/{job_id:str}/revoke", sync_to_thread=True, status_code=200, summary="Give a job up that waits or runs")
@@ -80,7 +80,7 @@ def revoke_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
     with parts.db() as db:
         with write_tx(db) as tx:
             job_desk.revoke(tx, job_id, parts.who, parts.now())
-        return _job(db, job_id)
+        return job_of(db, job_id)
 
 
 @get("/work/history", sync_to_thread=True, summary="Jobs that ended and jobs that waited, over a span of time")
@@ -119,7 +119,8 @@ def purge_queue(parts: Given, queue: FromPath[str]) -> Purged:
         return Purged(queue_desk.purge(tx, queue, parts.who, parts.now()))
 
 
-def _job(db: Database, job_id: str) -> JobWithDetail:
+def job_of(db: Database, job_id: str) -> JobWithDetail:
+    """A job with all that is known of it. Raises NotFound."""
     row = jobs.get(db, job_id)
     if row is None:
         raise NotFound("no such job", subject=job_id)

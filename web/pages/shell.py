@@ -32,6 +32,7 @@ from web.parts import Given, Parts
 
 RAIL: tuple[tuple[str, str, str, Permission], ...] = (
     ("/", "today", "Today", Permission.view),
+    ("/work", "work", "Work", Permission.view),
 )  # fmt: skip
 """Address, sign, title, and who sees it, in the order of the rail."""
 
