@@ -23,7 +23,7 @@ def read(body: Body) -> Fix:
     return Fix(
         lat=needed(inner, "lat"),
         lon=needed(inner, "long"),
-        at=time(inner, "tst" if inner.get("tst") is not None else "tsi"),
+        at=time(inner, "tst" if inner.get("tst") not in (None, "") else "tsi"),
         speed_kmh=speed(inner.get("spd"), KMH),
         heading_deg=heading(inner.get("hdg")),
         format="hfp",

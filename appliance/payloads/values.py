@@ -16,6 +16,7 @@ FASTEST_KMH = 300.0
 _MILLISECONDS_FROM = 1e11
 _LARGEST = 1e15  # epoch milliseconds are over 1e12; kilometres of this in metres still are a 64-bit integer
 _PLAIN = (float, int, str)  # by `type`, so that True is no number
+_DAY_LENGTH = len("2026-01-26")
 
 
 class Bad(Exception):
@@ -28,7 +29,7 @@ class Bad(Exception):
 
 def number(value: Any) -> float | None:
     """A finite number; anything else about a fix that is not needed is left out."""
-    if type(value) not in _PLAIN:
+    if type(value) not in _PLAIN or _only_python(value):
         return None
     try:
         found = float(value)
@@ -75,7 +76,7 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 def needed(body: Body, key: str) -> float:
     """A coordinate in degrees, which need not be finite (its own rule rejects that). Raises Bad where it is none."""
     value = body.get(key)
-    if type(value) in _PLAIN:
+    if type(value) in _PLAIN and not _only_python(value):
         try:
             return float(value)  # type: ignore[arg-type]
         except (ValueError, OverflowError):
@@ -83,6 +84,11 @@ def needed(body: Body, key: str) -> float:
     elif value is None:
         raise Bad(Reason.no_position, f"{key} is missing", "a latitude and a longitude")
     raise Bad(Reason.no_position, said(key, value), "a number")
+
+
+def _only_python(value: Any) -> bool:
+    """A text that only Python takes for a number: `5_3.4`, or digits of other scripts."""
+    return type(value) is str and ("_" in value or not value.isascii())
 
 
 def below(body: Body, key: str) -> Body:
@@ -94,7 +100,7 @@ def below(body: Body, key: str) -> Body:
 def whole(value: Any) -> int | None:
     """A number for the acknowledgement: from 1 to 2^53."""
     if type(value) is not int:
-        if type(value) not in _PLAIN or (type(value) is float and not value.is_integer()):
+        if type(value) not in _PLAIN or _only_python(value) or (type(value) is float and not value.is_integer()):
             return None
         try:
             value = int(value)
@@ -110,7 +116,7 @@ def time(body: Body, key: str) -> datetime:
     try:
         if seconds is not None:
             return datetime.fromtimestamp(seconds / 1000 if abs(seconds) >= _MILLISECONDS_FROM else seconds, UTC)
-        if type(value) is str:
+        if type(value) is str and len(value) > _DAY_LENGTH:  # a day is no time
             at = datetime.fromisoformat(value)
             return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError, OSError):

@@ -119,7 +119,10 @@ def test_an_encrypted_message_is_rejected_with_what_to_do() -> None:
         (native(lat=True), Reason.no_position),
         (native(lat=[]), Reason.no_position),
         (native(lat="north"), Reason.no_position),
+        (native(lat="5_3.4"), Reason.no_position),  # Python alone reads these two
+        (native(lat="\u0665\u0663"), Reason.no_position),
         (native(t="yesterday"), Reason.unparsable),
+        (native(t="2026-01-26"), Reason.unparsable),  # a day is no time
         (native(t=None), Reason.unparsable),
         (native(t=1e300), Reason.unparsable),
         (native(t="9999-12-31T23:59:59-14:00"), Reason.unparsable),
