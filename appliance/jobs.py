@@ -16,6 +16,8 @@ from appliance.storage.db import Tx
 Queue = Literal["high_priority", "normal", "low_priority"]
 Scalar = int | str | float | bool | None
 QUEUES: tuple[Queue, ...] = ("high_priority", "normal", "low_priority")
+QUEUE_TITLES = {"high_priority": "High priority", "normal": "Normal", "low_priority": "Low priority"}
+"""Their names for people."""
 
 TASKS: dict[str, Queue] = {
     "trips.tasks.broadcast_gps_update": "high_priority",

@@ -42,6 +42,10 @@ class Paths:
         return self.data_dir / "setup-code.txt"
 
     @property
+    def clock_confirmed(self) -> Path:
+        return self.data_dir / "clock-confirmed.json"
+
+    @property
     def gps_dir(self) -> Path:
         return self.data_dir / "gps"
 

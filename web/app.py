@@ -45,6 +45,7 @@ from web.assets import Assets
 from web.gate import Gate
 from web.hub import Hub
 from web.pages import board, shell, trip, work
+from web.pages import system as system_page
 from web.parts import Parts, utc_now
 from web.positions import Positions
 from web.problems import HANDLERS as PROBLEMS
@@ -52,7 +53,7 @@ from web.security import Guard, add_headers
 from web.throttle import Throttle
 
 API = (vehicles, fixes, trips, invoices, jobs, schedules, system, live, adjustments, drivers, devices, payers, patients)
-PAGES = (shell, board, trip, work)
+PAGES = (shell, board, trip, work, system_page)
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 WATCH_S = 2.0

@@ -47,6 +47,8 @@ HANDLERS: Mapping[str, Need] = {
     "schedule_page": Permission.view,
     "schedule_set": Permission.administer,
     "schedule_act": Permission.administer,
+    "system_page": Permission.view,
+    "system_clock": Permission.administer,
     # The API's description of itself: Litestar's names
     "_handler": Permission.view,
     "handle_schema_path_not_found": Permission.view,
@@ -132,4 +134,6 @@ HANDLERS: Mapping[str, Need] = {
     "delete_schedule": Permission.administer,
     "run_schedule": Permission.administer,
     "system": Permission.view,
+    "list_issues": Permission.view,
+    "confirm_clock": Permission.administer,
 }

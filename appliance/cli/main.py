@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "role": ("appliance.cli.role:role", "Run one role of the box in this process."),
     "setup": ("appliance.cli.setup:setup", "Set the box up from a file, or get a new code for the page that does."),
     "status": ("appliance.cli.status:status", "Show what runs, since when, and its memory."),
+    "doctor": ("appliance.cli.doctor:doctor", "Show what is wrong with the box, and what to do."),
     "config": ("appliance.cli.config:config", "Show or check the configuration."),
     "vehicle": ("appliance.cli.vehicle:vehicle", "Add, list and change vehicles and their devices."),
     "driver": ("appliance.cli.driver:driver", "Add, list and change drivers."),

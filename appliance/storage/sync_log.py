@@ -7,8 +7,10 @@ import json
 from datetime import datetime
 from typing import Any, Literal
 
+from sqlite_utils import Database
+
 from appliance.storage import identity, times
-from appliance.storage.db import Tx, insert, row
+from appliance.storage.db import Tx, insert, row, value
 
 Stream = Literal["invoices", "trips", "trails", "reference"]
 
@@ -40,3 +42,8 @@ def append(tx: Tx, stream: Stream, kind: str, uid: str, snapshot: dict[str, Any]
         created_at=times.text(now),
     )
     return seq
+
+
+def waiting(db: Database) -> int:
+    """How many snapshots the central office has not acknowledged."""
+    return int(value(db, "SELECT count(*) FROM sync_log WHERE acknowledged_at IS NULL"))

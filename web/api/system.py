@@ -7,17 +7,18 @@ import sqlite3
 from datetime import date
 from typing import Any
 
-from litestar import Response, get
+from litestar import Response, get, post
 from msgspec import Struct
 
-from appliance import __version__, setup
+from appliance import __version__, clock_desk, health, setup
 from appliance.errors import DepotError
+from appliance.health import Issue
 from appliance.storage import board
-from appliance.supervisor import statusfile
-from appliance.supervisor.unit import State
+from appliance.storage.db import write_tx
+from appliance.supervisor import checkup, statusfile
+from appliance.supervisor.checkup import WELL
+from web.api.answers import Page
 from web.parts import Given, Parts
-
-_WELL = frozenset({State.READY, State.DONE})
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -82,11 +83,29 @@ def system(parts: Given) -> System:
     )
 
 
+@get("/system/issues", sync_to_thread=True, summary="What is wrong with the box, and what to do about it")
+def list_issues(parts: Given) -> Page[Issue]:
+    found = trouble(parts)
+    return Page(found, len(found))
+
+
+@post("/system/clock/confirm", sync_to_thread=True, status_code=204, summary="Confirm that the clock is right")
+def confirm_clock(parts: Given) -> None:
+    with parts.db() as db, write_tx(db) as tx:
+        clock_desk.confirm(tx, parts.settings, parts.who, parts.now())
+
+
+def trouble(parts: Parts) -> list[Issue]:
+    """What is wrong with the box now, the most urgent first."""
+    redis = parts.positions.redis_answers()
+    return health.issues(checkup.collect(parts.settings, redis=redis, now=parts.now()))
+
+
 def roles(parts: Parts) -> list[Role]:
     """The roles as the supervisor of this data folder sees them, in start order; none where no supervisor runs."""
     run = statusfile.read(parts.settings.paths)
     return [
-        Role(name=one.name, state=one.state, ready=one.state in _WELL, restarts=one.restarts, started_at=one.started_at)
+        Role(name=one.name, state=one.state, ready=one.state in WELL, restarts=one.restarts, started_at=one.started_at)
         for one in (run.roles if run else [])
     ]
 
@@ -104,4 +123,4 @@ def _database_answers(parts: Parts) -> bool:
         return False
 
 
-HANDLERS: list[Any] = [system]
+HANDLERS: list[Any] = [system, list_issues, confirm_clock]

@@ -14,7 +14,7 @@ from litestar import Litestar, get
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.response import Template
 
-from appliance import __version__, disk
+from appliance import __version__, clock
 from appliance.access import Caller
 from appliance.config import Settings
 from appliance.domain.access import Permission
@@ -24,7 +24,7 @@ from appliance.paths import VENDOR_DIR
 from appliance.storage import board
 from web import cards, icons
 from web.api.answers import Alert
-from web.api.system import roles
+from web.api.system import trouble
 from web.api.vehicles import fleet, shown_alerts
 from web.assets import Assets
 from web.forms import Form
@@ -33,6 +33,7 @@ from web.parts import Given, Parts
 RAIL: tuple[tuple[str, str, str, Permission], ...] = (
     ("/", "today", "Today", Permission.view),
     ("/work", "work", "Work", Permission.view),
+    ("/system", "system", "System", Permission.view),
 )  # fmt: skip
 """Address, sign, title, and who sees it, in the order of the rail."""
 
@@ -50,6 +51,7 @@ class Strip:
     invoiced: str
     troubles: list[str]
     clock: str
+    clock_trusted: bool
 
 
 def page(
@@ -140,20 +142,10 @@ def strip(parts: Parts) -> Strip:
         failed=jobs.get("failed", 0),
         invoices=count,
         invoiced=money(cents, parts.settings.depot.currency),
-        troubles=_troubles(parts),
+        troubles=[issue.title for issue in trouble(parts) if issue.severity == "urgent"],
         clock=f"{local:%H:%M}",
+        clock_trusted=clock.trusted(parts.settings),
     )
-
-
-def _troubles(parts: Parts) -> list[str]:
-    """Roles that are not ready (without a supervisor here at least Redis is asked itself), and a disk that fills up."""
-    found = [role.name for role in roles(parts) if not role.ready]
-    if "redis" not in found and not parts.positions.redis_answers():
-        found.append("redis")
-    free_mb = disk.room(parts.settings.paths.data_dir).free // 2**20
-    if free_mb < parts.settings.limits.disk_free_mb:
-        found.append(f"disk ({free_mb} MiB free)")
-    return found
 
 
 HANDLERS: list[Any] = [strip_fragment, favicon]

@@ -13,7 +13,7 @@ from litestar.response import Template
 
 from appliance import job_desk, queue_desk, timetable, work_history
 from appliance.errors import DepotError, InputError
-from appliance.jobs import QUEUES
+from appliance.jobs import QUEUE_TITLES, QUEUES
 from appliance.jobs import Queue as QueueName
 from appliance.storage import board, schedules, times
 from appliance.storage.db import Row, Tx, write_tx
@@ -26,7 +26,6 @@ from web.lists import ROWS, Listing, PageNumber, Search, offset
 from web.pages import shell
 from web.parts import Given, Parts
 
-QUEUE_TITLES = {"high_priority": "High priority", "normal": "Normal", "low_priority": "Low priority"}
 QUEUE_WORDS = {
     "high_priority": "what drivers and dispatchers wait for",
     "normal": "completed trips and their invoices",

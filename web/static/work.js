@@ -19,7 +19,14 @@ const say = (id, text) => { document.getElementById(id).textContent = text; };
 
 function axes() {
   const look = { stroke: colour("--ink-3"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
-  return [look, { ...look, size: 46, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000] }];
+  const day = new Intl.DateTimeFormat("en-GB", { timeZone: zone, day: "numeric", month: "short" });
+  const clock = new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit" });
+  // A day at its midnight, and wherever days are apart; else the time of day.
+  const words = (_plot, splits, _axis, _space, apart) => splits.map((at) => {
+    const time = clock.format(at * 1000);
+    return apart >= 86_400 || time === "00:00" ? day.format(at * 1000) : time;
+  });
+  return [{ ...look, values: words, space: 70 }, { ...look, size: 46, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000] }];
 }
 
 function draw(holder, data, series) {

@@ -1,0 +1,80 @@
+"""`/system`: how the box is, what is wrong with it in plain words, and its clock."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+from datetime import timedelta
+from typing import Any
+
+from litestar import get, post
+from litestar.response import Template
+
+from appliance import __version__, clock, clock_desk, disk
+from appliance.errors import DepotError
+from appliance.storage import sync_log
+from appliance.storage.db import write_tx
+from appliance.supervisor import report
+from web import cards
+from web.api.system import trouble
+from web.forms import Form, refused
+from web.pages import shell
+from web.parts import Given, Parts
+
+
+@get("/system", sync_to_thread=True, include_in_schema=False)
+def system_page(parts: Given) -> Template:
+    return _page(parts)
+
+
+@post("/system/clock", sync_to_thread=True, status_code=200, include_in_schema=False)
+def system_clock(parts: Given) -> Template:
+    try:
+        with parts.db() as db, write_tx(db) as tx:
+            clock_desk.confirm(tx, parts.settings, parts.who, parts.now())
+    except DepotError as error:
+        return _page(parts, form=refused("clock", {}, error))
+    return _page(parts, done="The clock is confirmed. Invoices that waited for it follow within minutes.")
+
+
+def _page(parts: Parts, *, done: str = "", form: Form | None = None) -> Template:
+    settings = parts.settings
+    found, room = report.measure(settings.paths), disk.room(settings.paths.data_dir)
+    with parts.db() as db:
+        waiting = sync_log.waiting(db)
+    local = parts.now().astimezone(settings.zone)
+    return shell.page(
+        parts,
+        "system.html",
+        here="/system",
+        done=done,
+        form=form,
+        issues=trouble(parts),
+        running=found.running,
+        roles=[
+            {"role": role, "up": cards.minutes(timedelta(seconds=role.uptime_s)) if role.uptime_s is not None else ""}
+            for role in found.roles
+        ],
+        memory=found.memory_bytes,
+        room=room,
+        used=round(100 * (room.total - room.free) / room.total) if room.total else 0,
+        clock_trusted=clock.trusted(settings),
+        clock_confirmed=clock.confirmed(settings),
+        clock_rule=settings.clock.trust,
+        clock_shows=f"{local:%A, %d %B %Y, %H:%M}",
+        central=settings.upstream.url,
+        waiting=waiting,
+        versions=_versions(parts),
+    )
+
+
+def _versions(parts: Parts) -> dict[str, str]:
+    return {
+        "depotbox": __version__,
+        "Python": platform.python_version(),
+        "SQLite": sqlite3.sqlite_version,
+        "Redis": parts.positions.redis_version() or "does not answer",
+    }
+
+
+HANDLERS: list[Any] = [system_page, system_clock]
