@@ -5,7 +5,8 @@ after a gap. Nothing here waits for longer than a second, raises, or carries pat
 
 Kinds (key): `vehicle` (code): newest position and state; `alert` (code): an alert was opened, changed or closed;
 `trip` (trip id): something on the trip changed; `invoice` (invoice id): issued or changed; `trip_position` and
-`trip_status` (trip id): the broadcasts; `assignment` (vehicle code): the vehicle's list of trips changed.
+`trip_status` (trip id): the broadcasts; `assignment` (vehicle code): the vehicle's list of trips changed; `inbox`
+(always `all`): somebody has a new message.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ CHANNEL = "depot.events"
 VEHICLES_KEY = "depot.vehicles"  # hash: vehicle code -> the data of its newest `vehicle` event
 LIVE_DB = 2
 
-Kind = Literal["vehicle", "alert", "trip", "invoice", "trip_position", "trip_status", "assignment"]
+Kind = Literal["vehicle", "alert", "trip", "invoice", "trip_position", "trip_status", "assignment", "inbox"]
 
 _log = log.get(__name__)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from appliance import clock, notices, post
 from appliance.config import Settings
+from appliance.events import Event
 from appliance.post import Letter
 from appliance.storage.db import Tx
 from tasks.box import box
@@ -48,6 +49,7 @@ def _mail(begin: Begin) -> str:
         lambda tx: begin(tx, settings, clock.now(), current_job()), lambda begun: post.deliver(begun, settings)
     )
     with finishing() as step:
+        step.events.append(Event("inbox", "all", {}))
         if letter:
             post.delivered(step.tx, letter, step.now)
         step.result = said = "sent" if letter else "no mail"

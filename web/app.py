@@ -31,6 +31,7 @@ from web.api import (
     devices,
     drivers,
     fixes,
+    inbox,
     invoices,
     jobs,
     live,
@@ -45,6 +46,8 @@ from web.assets import Assets
 from web.gate import Gate
 from web.hub import Hub
 from web.pages import board, shell, trip, work
+from web.pages import help as help_page
+from web.pages import inbox as inbox_page
 from web.pages import system as system_page
 from web.parts import Parts, utc_now
 from web.positions import Positions
@@ -52,8 +55,23 @@ from web.problems import HANDLERS as PROBLEMS
 from web.security import Guard, add_headers
 from web.throttle import Throttle
 
-API = (vehicles, fixes, trips, invoices, jobs, schedules, system, live, adjustments, drivers, devices, payers, patients)
-PAGES = (shell, board, trip, work, system_page)
+API = (
+    vehicles,
+    fixes,
+    trips,
+    invoices,
+    jobs,
+    schedules,
+    system,
+    live,
+    adjustments,
+    drivers,
+    devices,
+    payers,
+    patients,
+    inbox,
+)
+PAGES = (shell, board, trip, work, system_page, inbox_page, help_page)
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 WATCH_S = 2.0

@@ -217,6 +217,7 @@ CREATE TABLE notifications (
   type TEXT NOT NULL, message TEXT NOT NULL, created_at TEXT NOT NULL, read_at TEXT,
   key TEXT, UNIQUE (user_id, key)        -- what it is about: the same again is one message
 ) STRICT;
+CREATE INDEX notifications_unread ON notifications (user_id) WHERE read_at IS NULL;
 
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY,                   -- is Celery's task id

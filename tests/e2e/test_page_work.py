@@ -1,4 +1,4 @@
-"""The page Work in a real browser: charts that are drawn, numbers that go on, nothing serious that axe-core finds."""
+"""The pages Work, System, Inbox and Help in a real browser: charts that are drawn, numbers that go on, axe-core."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
+from appliance.events import Event as LiveEvent
+from appliance.events import Publisher
 from appliance.paths import PROJECT_ROOT
-from appliance.storage.db import open_depot, value
+from appliance.storage import notifications
+from appliance.storage.db import open_depot, value, write_tx
 from tests.e2e.browser import chromium
 from tests.web import work_day, world
 from tests.web.serving import running_redis, running_web, wait_for
@@ -117,10 +120,25 @@ def test_the_numbers_go_on_while_a_question_stays_open(desk: Desk) -> None:
     assert page.locator("#act-purge-high_priority[open]").count() == 1
 
 
+def test_the_bell_rings_as_soon_as_somebody_is_told(desk: Desk) -> None:
+    page = desk.open("/work")
+    wait_for(lambda: page.locator("body[data-link=up]").count(), "connected")
+    db = open_depot(desk.made.settings.paths.depot_db)
+    with write_tx(db) as tx:
+        notifications.tell_role(tx, "administrator", "note", "Look at trip 3", "once", desk.made.now)
+    db.conn.close()
+    assert Publisher(desk.made.settings.paths.redis_socket).publish(LiveEvent("inbox", "all", {}))
+    wait_for(lambda: page.locator("#bell b").count(), "the bell counts it", 5)
+    page.click("#bell")
+    assert "Look at trip 3" in page.locator(".message.unread").inner_text()
+    page.locator(".message button").click()
+    wait_for(lambda: page.locator(".message.unread").count() == 0, "it is read")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("phone", [False, True])
 def test_nothing_serious_stands_in_anybodys_way(desk: Desk, phone: bool, scheme: str) -> None:
-    for path in ("/work", "/work/schedule", f"/work/jobs/{desk.jobs['failed']}"):
+    for path in ("/work", "/work/schedule", f"/work/jobs/{desk.jobs['failed']}", "/system", "/inbox", "/help"):
         page = desk.open(path, phone=phone, color_scheme=scheme)
         if path == "/work":
             drawn(page, "day")

@@ -1,7 +1,8 @@
 """Server-sent events: `/api/v1/live` for the fleet and `/api/v1/trips/{id}/live` for one trip.
 
-Event names are `vehicle`, `alert`, `trip`, `invoice`, `trip_status`, `trip_position` (of one trip only) and `resync`:
-something may have been missed, ask for the whole state again. `data` is the event's data as JSON.
+Event names are `vehicle`, `alert`, `trip`, `invoice`, `trip_status`, `inbox` (somebody has a new message),
+`trip_position` (of one trip only) and `resync`: something may have been missed, ask for the whole state again. `data`
+is the event's data as JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from web.api.trips import unknown
 from web.hub import Wants
 from web.parts import Given, Parts
 
-FLEET_KINDS = frozenset({"vehicle", "alert", "trip", "invoice", "trip_status"})
+FLEET_KINDS = frozenset({"vehicle", "alert", "trip", "invoice", "trip_status", "inbox"})
 TRIP_KINDS = frozenset({"trip", "trip_status", "trip_position"})
 
 

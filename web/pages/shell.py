@@ -21,8 +21,8 @@ from appliance.domain.access import Permission
 from appliance.domain.invoice import money
 from appliance.domain.presence import VehicleState
 from appliance.paths import VENDOR_DIR
-from appliance.storage import board
-from web import cards, icons
+from appliance.storage import board, notifications
+from web import cards, icons, signs
 from web.api.answers import Alert
 from web.api.system import trouble
 from web.api.vehicles import fleet, shown_alerts
@@ -34,6 +34,7 @@ RAIL: tuple[tuple[str, str, str, Permission], ...] = (
     ("/", "today", "Today", Permission.view),
     ("/work", "work", "Work", Permission.view),
     ("/system", "system", "System", Permission.view),
+    ("/help", "help", "Help", Permission.view),
 )  # fmt: skip
 """Address, sign, title, and who sees it, in the order of the rail."""
 
@@ -50,6 +51,8 @@ class Strip:
     invoices: int
     invoiced: str
     troubles: list[str]
+    warnings: int
+    unread: int
     clock: str
     clock_trusted: bool
 
@@ -87,6 +90,7 @@ def templates(parts: Parts, assets: Assets) -> Callable[[Litestar], Any]:
             rail=_rail,
             version=__version__,
             column_titles=cards.COLUMNS,
+            key_table=signs.KEYS,
             me=_me,
             may=_may,
         )
@@ -101,7 +105,7 @@ def show(app: Litestar, settings: Settings) -> None:
     """From here on the pages show these settings."""
     engine = app.template_engine
     assert isinstance(engine, JinjaTemplateEngine)
-    engine.engine.globals.update(depot=settings.depot, limits=settings.limits)
+    engine.engine.globals.update(depot=settings.depot, vehicle_signs=signs.vehicles(settings.limits))
 
 
 @pass_context
@@ -126,7 +130,9 @@ def _may(context: Context, permission: str) -> bool:
 
 def strip(parts: Parts) -> Strip:
     local = parts.now().astimezone(parts.settings.zone)
+    issues = trouble(parts)
     with parts.db() as db:
+        unread = notifications.unread(db, parts.caller.user.id) if parts.caller else 0
         states = Counter(vehicle.state for vehicle in fleet(db, parts))
         alerts = shown_alerts(db, parts)
         jobs = board.job_counts(db)
@@ -142,7 +148,9 @@ def strip(parts: Parts) -> Strip:
         failed=jobs.get("failed", 0),
         invoices=count,
         invoiced=money(cents, parts.settings.depot.currency),
-        troubles=[issue.title for issue in trouble(parts) if issue.severity == "urgent"],
+        troubles=[issue.title for issue in issues if issue.severity == "urgent"],
+        warnings=sum(issue.severity == "warning" for issue in issues),
+        unread=unread,
         clock=f"{local:%H:%M}",
         clock_trusted=clock.trusted(parts.settings),
     )

@@ -1,6 +1,6 @@
 // The one connection for live events. After a gap the server says `resync`, and so does every new connection.
 
-/** Calls `on.vehicle(data)`, `on.alert(data)`, `on.changed(data)` for anything the board shows, `on.resync()`, `on.link(up)`. */
+/** Calls `on.vehicle(data)`, `on.alert(data)`, `on.changed(data)` for anything the board or the bell shows, `on.resync()`, `on.link(up)`. */
 export function listen(on) {
   let source = null;
   let again = 0;
@@ -14,7 +14,7 @@ export function listen(on) {
     source.addEventListener("resync", () => on.resync());
     source.addEventListener("vehicle", (event) => on.vehicle(JSON.parse(event.data)));
     source.addEventListener("alert", (event) => on.alert(JSON.parse(event.data)));
-    for (const kind of ["trip", "invoice", "trip_status"]) {
+    for (const kind of ["trip", "invoice", "trip_status", "inbox"]) {
       source.addEventListener(kind, (event) => on.changed(JSON.parse(event.data)));
     }
     source.addEventListener("error", () => {
