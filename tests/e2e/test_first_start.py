@@ -28,7 +28,8 @@ def test_a_new_box_is_set_up_on_one_page_and_its_workers_know_it(tmp_path: Path)
         page.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
         page.goto(url)
         assert page.url == f"{url}/setup"
-        page.keyboard.type(code)  # the first field has the focus
+        page.locator("input:focus").wait_for()  # the first field
+        page.keyboard.type(code)
         for field, text in ENTERED.items():
             page.fill(f"[id='{field}']", text)
         page.fill("[id='depot.currency']", "pounds")
