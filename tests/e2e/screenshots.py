@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from appliance.events import Publisher
 from appliance.paths import PROJECT_ROOT
 from tests.e2e.browser import chromium
-from tests.web import world
+from tests.web import work_day, world
 from tests.web.serving import running_redis, running_web, wait_for
 
 OUT = PROJECT_ROOT / "screenshots"
@@ -26,11 +26,13 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="depot-"))
     try:
         made = world.make(folder / "day", datetime.now(UTC))
+        jobs = work_day.make(made)
         session = world.as_user(world.empty(folder / "empty"))
         with chromium() as browser:
             with running_redis(made.settings.paths), running_web(folder / "day", folder / "day.log") as web:
                 Publisher(made.settings.paths.redis_socket).publish(*made.live, *world.troubled(made))
                 _day(browser, web.url, made)
+                _work(browser, web.url, made, jobs["failed"])
             with (
                 running_redis(world.settings_for(folder / "empty").paths),
                 running_web(folder / "empty", folder / "empty.log") as web,
@@ -69,6 +71,27 @@ def _day(browser: Browser, url: str, made: world.World) -> None:
     page.keyboard.press("?")
     _save(page, "help-desktop")
     page.close()
+
+
+def _work(browser: Browser, url: str, made: world.World, job: str) -> None:
+    paths = {"work": "/work", "job": f"/work/jobs/{job}", "schedule": "/work/schedule", "system": "/system",
+             "inbox": "/inbox", "help": "/help"}  # fmt: skip
+    for size, (width, height) in SIZES.items():
+        for scheme in ("light", "dark"):
+            phone = size == "phone"
+            page = browser.new_page(
+                viewport={"width": width, "height": height},
+                color_scheme=scheme,
+                has_touch=phone,
+                is_mobile=phone,  # type: ignore[arg-type]
+            )
+            page.context.add_cookies([world.as_user(made.settings).cookie(url)])
+            for name, path in paths.items():
+                page.goto(url + path)
+                if name == "work":
+                    wait_for(lambda: page.locator("#charts[data-ready=day]").count(), "the charts")  # noqa: B023
+                _save(page, f"{name}-{size}-{scheme}")
+            page.close()
 
 
 def _open(browser: Browser, url: str, session: world.SignedIn, size: str, scheme: Any, path: str) -> Page:

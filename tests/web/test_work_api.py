@@ -171,14 +171,14 @@ def test_the_history_counts_what_ended_and_what_waited_and_knows_what_it_cannot_
             assert rows.fail(tx, ask.id, 1, "no", "", at, failures=3) if failed else rows.finish(tx, ask.id, 1, 0, at)
         jobs.enqueue(tx, TIMEOUTS, now=depot.now - timedelta(minutes=9))
         work_history.sample(tx, depot.now - timedelta(minutes=5))
-    hour = client.get("/api/v1/work/history?span=hour").json()
+    hour = client.get("/api/v1/jobs/history?span=hour").json()
     assert (hour["step_s"], hour["begin"]) == (60, "2026-01-26T11:01:00Z")
     assert [hour["done"][at] for at in (55, 56, 57, 59)] == [0, 2, 0, 1]
     assert (hour["failed"][56], sum(hour["failed"])) == (1, 1)
     assert hour["waiting"]["normal"][54:56] == [1, None]
     assert hour["waiting"]["high_priority"][54] == 0
-    month = client.get("/api/v1/work/history?span=month").json()
+    month = client.get("/api/v1/jobs/history?span=month").json()
     kept = depot.settings.retention.jobs_days * 6
     assert month["done"][: 180 - kept - 1] == [None] * (180 - kept - 1)
     assert sum(month["done"][-kept:]) == 3
-    problem(client.get("/api/v1/work/history?span=year"), 400)
+    problem(client.get("/api/v1/jobs/history?span=year"), 400)

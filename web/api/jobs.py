@@ -83,7 +83,7 @@ def revoke_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
         return job_of(db, job_id)
 
 
-@get("/work/history", sync_to_thread=True, summary="Jobs that ended and jobs that waited, over a span of time")
+@get("/jobs/history", sync_to_thread=True, summary="Jobs that ended and jobs that waited, over a span of time")
 def read_work_history(parts: Given, span: FromQuery[work_history.Span] = "day") -> WorkHistory:
     kept = timedelta(days=parts.settings.retention.jobs_days)
     with parts.db() as db:

@@ -56,7 +56,7 @@ async function show() {
   }
   const asked = span;
   const [found] = await Promise.all([
-    fetch(`/api/v1/work/history?span=${span}`).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null),
+    fetch(`/api/v1/jobs/history?span=${span}`).then((answer) => (answer.ok ? answer.json() : null)).catch(() => null),
     (async () => { uPlot ??= (await import(`${vendor}uPlot.esm.js`)).default; })(),
   ]);
   if (!found || asked !== span || !document.getElementById("charts")) return;
