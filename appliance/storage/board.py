@@ -20,8 +20,8 @@ _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
 _RUNNING = ", ".join(f"'{state}'" for state in sorted(RUNNING))
 
 _TRIP = """
-SELECT t.*, p.name AS patient, y.name AS payer, v.code AS vehicle, v.name AS vehicle_name, d.code AS driver,
-  d.name AS driver_name, i.id AS invoice_id, i.number AS invoice_number, i.state AS invoice_state,
+SELECT t.*, p.name AS patient, y.name AS payer, y.kind AS payer_kind, v.code AS vehicle, v.name AS vehicle_name,
+  d.code AS driver, d.name AS driver_name, i.id AS invoice_id, i.number AS invoice_number, i.state AS invoice_state,
   coalesce(t.completed_at, t.no_show_at, t.cancelled_at, t.updated_at) AS ended_at
 FROM trips t
 LEFT JOIN patients p ON p.id = t.patient_id

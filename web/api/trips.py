@@ -15,6 +15,7 @@ from appliance.domain.trip import Event, LevelOfService, State
 from appliance.errors import NotFound, Refused
 from appliance.storage import board
 from appliance.storage.db import write_tx
+from web import names
 from web.api import trail
 from web.api.answers import Page, Trip, TripEvent, TripWithEvents, UnbilledTrip, make
 from web.parts import Given, Parts
@@ -83,7 +84,7 @@ def list_trips(
     since, until = local_day(parts, day) if day else (None, None)
     with parts.db() as db:
         found, total = board.trips(db, with_state, since, until, limit, offset)
-    return Page([make(Trip, row) for row in found], total)
+    return Page([make(Trip, names.of_trip(parts, row)) for row in found], total)
 
 
 @get("/trips/{trip_id:int}", sync_to_thread=True, summary="One trip with its events")
@@ -210,7 +211,7 @@ def read(parts: Parts, trip_id: int) -> TripWithEvents:
         if row is None:
             raise unknown(trip_id)
         events = [make(TripEvent, found) for found in board.trip_events(db, trip_id)]
-    return make(TripWithEvents, row, events=events)
+    return make(TripWithEvents, names.of_trip(parts, row), events=events)
 
 
 def unknown(trip_id: int) -> NotFound:

@@ -9,7 +9,7 @@ from litestar import get
 from litestar.response import Template
 
 from appliance.storage import board
-from web import cards
+from web import cards, names
 from web.pages import shell
 from web.parts import Given, Parts
 
@@ -31,7 +31,7 @@ def _columns(parts: Parts) -> dict[str, list[cards.Card]]:
     now, zone = parts.now(), parts.settings.zone
     since, until = span(now, parts)
     with parts.db() as db:
-        rows = board.cards(db, since, until)
+        rows = [names.of_trip(parts, row) for row in board.cards(db, since, until)]
     return cards.columns(rows, now, zone, parts.settings.depot.units)
 
 

@@ -11,7 +11,7 @@ from litestar.response import Template
 
 from appliance.storage import board
 from appliance.storage.times import parse
-from web import cards
+from web import cards, names
 from web.api.trips import unknown
 from web.pages import shell
 from web.parts import Given
@@ -24,6 +24,7 @@ def trip_page(parts: Given, trip_id: FromPath[int]) -> Template:
         row = board.trip(db, trip_id)
         if row is None:
             raise unknown(trip_id)
+        row = names.of_trip(parts, row)
         events = board.trip_events(db, trip_id)
     timeline = [
         {**event, "moment": cards.moment(parse(event["at"]), now, zone), "title": cards.event_title(event["event"])}
