@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlite_utils import Database
 
 from appliance import clock
@@ -18,6 +20,16 @@ from appliance.storage.gps_writer import Writer
 from tests import cast as play
 from tests.cast import MEMORY, NOON, Cast, SetClock
 from tests.servers import Redis, running_redis
+
+
+@pytest.fixture(autouse=True)
+def logging_put_back() -> Iterator[None]:
+    """A command that a test runs in its own process sets the logging up, and the next test knows nothing of it."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
 
 
 @pytest.fixture

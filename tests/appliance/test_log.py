@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from appliance import log
-
-
-@pytest.fixture(autouse=True)
-def put_back() -> Iterator[None]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield
-    root.handlers[:], root.level = before, level
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "JSON"])

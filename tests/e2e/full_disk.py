@@ -89,7 +89,7 @@ def _fill_and_free(
         "acknowledged_when_full": acknowledged,
         "stored_when_full": stored,
         "page_when_full": page.status_code,
-        "page_says": re.findall(r"disk \([^)]*\)", page.text),
+        "page_says": re.findall(r"The disk fills up: \d+ MiB free", page.text),
         "health_when_full": health.status_code,
         "trip_planned_when_full": [refused.status_code, refused.json().get("detail")],
         "restarts": {

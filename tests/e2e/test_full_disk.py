@@ -41,7 +41,7 @@ def test_a_full_disk_holds_fixes_up_and_loses_none(tmp_path: Path) -> None:
     assert found["trip_planned_when_nearly_full"] == 201
     assert found["stored_when_full"] >= found["acknowledged_when_full"]
     assert (found["page_when_full"], found["health_when_full"]) == (200, 200)
-    assert found["page_says"] == ["disk (0 MiB free)"]
+    assert found["page_says"] == ["The disk fills up: 0 MiB free"]
     assert found["trip_planned_when_full"][0] == 503
     assert "disk is full" in found["trip_planned_when_full"][1]
     assert found["restarts"] == {}

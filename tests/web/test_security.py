@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from litestar.testing import TestClient
 
+from appliance import log
 from appliance.paths import WEB_DIR
 from tests.web import world
 from tests.web.conftest import NEW_TRIP, Client, problem, sign_in, sign_out
@@ -113,6 +114,7 @@ def test_an_unforeseen_error_is_logged_and_answered_without_details(
     def broken() -> None:
         raise RuntimeError("the secret of Ada Marsh")
 
+    log.configure("web", terminal=False)
     app = create_app(depot.settings, now=broken)  # type: ignore[arg-type]
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         sign_in(client, depot)
@@ -120,7 +122,7 @@ def test_an_unforeseen_error_is_logged_and_answered_without_details(
     assert "secret" not in answer.text
     assert "Traceback" not in answer.text
     problem(answer, 500)
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert "web.unexpected" in said
     assert "RuntimeError" in said
 
