@@ -145,6 +145,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     fixes_burst: Annotated[
         int, Meta(ge=1, le=1_000_000_000, description="fixes that a device may send at once, from its buffer")
     ] = 100000
+    late_min: Annotated[
+        float, Meta(ge=1, le=1440, description="a trip is late so many minutes past its pickup or appointment")
+    ] = 5.0
     trip_h: Annotated[float, Meta(gt=0, le=168, description="a trip under way for longer is flagged, hours")] = 6.0
     stale_s: Annotated[SomeSeconds, Meta(description="without a fix for this long a vehicle is stale")] = 60.0
     silent_s: Annotated[SomeSeconds, Meta(description="without a fix for this long a vehicle is silent")] = 600.0

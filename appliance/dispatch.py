@@ -9,8 +9,8 @@ import msgspec
 
 from appliance import jobs
 from appliance.domain import trip
-from appliance.domain.trip import Event, LevelOfService, State
-from appliance.errors import InputError, NotFound
+from appliance.domain.trip import CancelledBy, Event, LevelOfService, State
+from appliance.errors import InputError, NotFound, Refused
 from appliance.events import Event as LiveEvent
 from appliance.storage import invoices, payers, people, times, trips, vehicles
 from appliance.storage.db import Row, Tx
@@ -18,12 +18,15 @@ from appliance.storage.db import Row, Tx
 FIRST_YEAR = 2000
 FUTURE = timedelta(minutes=5)
 """How far a clock may run ahead of the box's own; an event beyond it is refused."""
+READY_AHEAD = timedelta(days=1)
+"""How far ahead a patient may say when they will be ready."""
 
 Source = Literal["driver", "dispatcher", "phone", "import", "system"]
 
 
 class NewTrip(msgspec.Struct, frozen=True, kw_only=True):
-    """A trip to be made. `driver` and `vehicle` are codes, `payer` and `patient` names; times are aware."""
+    """A trip to be made. `driver` and `vehicle` are codes, `payer` and `patient` names; times are aware. A return leg
+    names its outbound trip."""
 
     pickup_at: datetime
     pickup_address: str
@@ -40,6 +43,7 @@ class NewTrip(msgspec.Struct, frozen=True, kw_only=True):
     driver: str | None = None
     vehicle: str | None = None
     will_call: bool = False
+    outbound_trip_id: int | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -78,6 +82,8 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> Created:
         raise InputError(f"expected one of {', '.join(LevelOfService)}", subject=f"level {new.level!r}")
     if new.ref and trips.by_ref(tx, new.ref):
         raise InputError("there is already a trip with this number", subject=f"ref {new.ref!r}")
+    if new.outbound_trip_id is not None and trips.get(tx, new.outbound_trip_id) is None:
+        raise NotFound("no such trip", subject=f"outbound_trip_id {new.outbound_trip_id}")
     payer = payers.by_name(tx, new.payer) if new.payer else None
     if new.payer and payer is None:
         raise NotFound("no such payer", subject=f"payer {new.payer!r}")
@@ -102,6 +108,7 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> Created:
         pickup_lon=new.pickup_lon,
         dropoff_lat=new.dropoff_lat,
         dropoff_lon=new.dropoff_lon,
+        outbound_trip_id=new.outbound_trip_id,
     )
     if not new.vehicle:
         return Created(id, [], [LiveEvent("trip", str(id), {"id": id, "state": state.value})])
@@ -111,6 +118,19 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> Created:
     if not outcome.accepted:
         raise InputError(outcome.reason or "refused", subject=f"vehicle {new.vehicle!r}")
     return Created(id, outcome.jobs, outcome.events)
+
+
+def must_be(tx: Tx, trip_id: int, version: int | None) -> None:
+    """Raises Refused where the trip is not as somebody saw it who decides now. `None`: they did not say."""
+    found = trips.get(tx, trip_id)
+    if found is None or version is None or found["version"] == version:
+        return
+    state = trip.STATE_WORDS[State(found["state"])]
+    raise Refused(
+        f"the trip was changed meanwhile; it is {state} now",
+        subject=f"trip {trip_id}",
+        hint="look at what happened to it, then decide again",
+    )
 
 
 def apply(
@@ -129,13 +149,15 @@ def apply(
     vehicle: str | None = None,
     driver: str | None = None,
     odometer_km: float | None = None,
+    cancelled_by: CancelledBy | None = None,
+    note: str = "",
     check_time: bool = True,
 ) -> Outcome:
     """Applies one event to a trip and writes its event row; a refused event is written too, with its reason.
 
     The same `event_id` again changes nothing and has the same answer; another event under it is refused. `at` is when
-    it happened, `now` when the box learned of it. With `completed` the trip's closing is asked for, due after
-    `settle_s`. Refusals do not raise.
+    it happened (of a will-call: when the patient is ready, which may come), `now` when the box learned of it. With
+    `completed` the trip's closing is asked for, due after `settle_s`. Refusals do not raise.
     """
     if event_id is not None and (known := trips.event(tx, event_id)):
         if known["event"] != event or known["trip_id"] not in (trip_id, None):
@@ -150,7 +172,7 @@ def apply(
         reason = "there is no such trip"
     else:
         try:
-            if check_time and at > now + FUTURE:
+            if check_time and at > now + (READY_AHEAD if event is Event.ready else FUTURE):
                 raise trip.Refusal("the time is in the future")
             after_boarding = event in (Event.arrived_dropoff, Event.completed)
             if after_boarding and found["on_board_at"] and at < times.parse(found["on_board_at"]):
@@ -164,6 +186,11 @@ def apply(
             stamp = trip.STAMPS.get(event, "")
             if source == "driver" and stamp and found[stamp]:
                 columns[stamp] = min(found[stamp], times.text(at))  # the first press counts; a dispatcher corrects
+            if event is Event.cancel:
+                columns["cancelled_by"] = cancelled_by
+            if event is Event.no_show:
+                waited_min = int((_waited_s(found, at, waited_s) or 0) // 60)
+                note = f"called {contact_attempts} times, waited {waited_min} min" + (f"; {note}" if note else "")
         except trip.Refusal as refusal:
             reason, after = refusal.reason, state
     trips.add_event(
@@ -180,6 +207,7 @@ def apply(
         source=source,
         who=who,
         odometer_km=odometer_km,
+        note=note,
     )
     if reason is not None or found is None or after is None:
         return Outcome(False, reason, state)
@@ -251,20 +279,27 @@ def _columns(
     if event is Event.reopen:
         if invoices.live_of_trip(tx, found["id"]):
             raise trip.Refusal("the trip is invoiced; void the invoice before it is reopened")
-        columns |= dict.fromkeys(("released_at", "unbilled_reason", *trips.MEASURED_COLUMNS))
+        columns |= dict.fromkeys(("released_at", "unbilled_reason", "cancelled_by", *trips.MEASURED_COLUMNS))
+    if event is Event.ready:
+        columns["pickup_at"] = times.text(at)
     if event is Event.no_show:
         if found["on_board_at"] or found["arrived_dropoff_at"]:
             raise trip.Refusal("the patient was on board")
-        arrived = times.parse_or_none(found["arrived_pickup_at"])
-        waited = (at - arrived).total_seconds() if arrived else waited_s or None
+        waited = _waited_s(found, at, waited_s)
         if said := trip.no_show_allowed(contact_attempts, waited, trip.NoShowRule()):
             raise trip.Refusal(said)
         columns["contact_attempts"] = contact_attempts
-    if event is Event.unassign:
+    if event is Event.unassign or (event is Event.reopen and found["state"] != State.completed):
         columns |= {"vehicle_id": None, "driver_id": None}
     if event is Event.assign:
         columns |= _assignment(tx, found, vehicle, driver)
     return columns
+
+
+def _waited_s(found: Row, at: datetime, told_s: float) -> float | None:
+    """How long the vehicle has waited: since its arrival where that is stamped, else as it was told."""
+    arrived = times.parse_or_none(found["arrived_pickup_at"])
+    return (at - arrived).total_seconds() if arrived else told_s or None
 
 
 def _assignment(tx: Tx, found: Row, vehicle: str | None, driver: str | None) -> dict[str, Any]:
@@ -276,4 +311,6 @@ def _assignment(tx: Tx, found: Row, vehicle: str | None, driver: str | None) -> 
     person = people.driver_by_code(tx, driver) if driver else None
     if driver and (person is None or person["disabled_at"]):
         raise trip.Refusal(f"there is no driver {driver!r}")
+    if person and person["unavailable_at"]:
+        raise trip.Refusal(f"driver {driver} is unavailable")
     return {"vehicle_id": chosen["id"], "driver_id": person["id"] if person else None}

@@ -31,6 +31,7 @@ from web.api import (
     devices,
     drivers,
     fixes,
+    handovers,
     inbox,
     invoices,
     jobs,
@@ -70,6 +71,7 @@ API = (
     payers,
     patients,
     inbox,
+    handovers,
 )
 PAGES = (shell, board, trip, work, system_page, inbox_page, help_page)
 

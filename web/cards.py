@@ -13,7 +13,6 @@ from appliance.storage.db import Row
 from appliance.storage.times import parse, parse_or_none
 
 NEAR = timedelta(minutes=90)
-LATE_FROM = timedelta(minutes=5)
 
 Tone = Literal["quiet", "warn"]
 
@@ -118,23 +117,25 @@ class Card:
     unbilled: str
 
 
-def columns(rows: Iterable[Row], now: datetime, zone: ZoneInfo, units: str) -> dict[str, list[Card]]:
+def columns(
+    rows: Iterable[Row], now: datetime, zone: ZoneInfo, units: str, late_from: timedelta
+) -> dict[str, list[Card]]:
     """The cards of each column: open trips by pickup, finished ones newest end first."""
     found: dict[str, list[Card]] = {key: [] for key in COLUMNS}
     ended: dict[int, str] = {}
     for row in rows:
-        made = card(row, now, zone, units)
+        made = card(row, now, zone, units, late_from)
         found[made.column].append(made)
         ended[made.id] = row["ended_at"]
     found["done"].sort(key=lambda each: ended[each.id], reverse=True)
     return found
 
 
-def card(row: Row, now: datetime, zone: ZoneInfo, units: str) -> Card:
+def card(row: Row, now: datetime, zone: ZoneInfo, units: str, late_from: timedelta) -> Card:
     state = State(row["state"])
     pickup = parse(row["pickup_at"])
     appointment = parse_or_none(row["appointment_at"])
-    said, tone = lateness(row, state, now)
+    said, tone = lateness(row, state, now, late_from)
     return Card(
         id=row["id"],
         title=row["ref"] or f"#{row['id']}",
@@ -174,20 +175,21 @@ def steps(row: Row, now: datetime, zone: ZoneInfo) -> list[Step]:
     return [Step(title, clock(at, now, zone) if at else "") for title, at in stamps]
 
 
-def lateness(row: Row, state: State, now: datetime) -> tuple[str, Tone]:
-    """One short line on time, and whether a person should look; empty where there is nothing to say."""
+def lateness(row: Row, state: State, now: datetime, late_from: timedelta) -> tuple[str, Tone]:
+    """One short line on time, and whether a person should look; empty where there is nothing to say. `late_from`: how
+    long after the pickup or the appointment a trip is late."""
     pickup, arrived = parse(row["pickup_at"]), parse_or_none(row["arrived_pickup_at"] or row["on_board_at"])
     if state in FINISHED or state is State.will_call:
         late = (arrived - pickup) if arrived else timedelta(0)
-        return (f"picked up {minutes(late)} late", "quiet") if late >= LATE_FROM else ("", "quiet")
+        return (f"picked up {minutes(late)} late", "quiet") if late >= late_from else ("", "quiet")
     if not arrived:
         late = now - pickup
-        return (f"{minutes(late)} late", "warn") if late >= LATE_FROM else ("", "quiet")
+        return (f"{minutes(late)} late", "warn") if late >= late_from else ("", "quiet")
     appointment = parse_or_none(row["appointment_at"])
-    if appointment and not row["arrived_dropoff_at"] and now > appointment:
+    if appointment and not row["arrived_dropoff_at"] and now - appointment >= late_from:
         return f"{minutes(now - appointment)} late for the appointment", "warn"
     late = arrived - pickup
-    return (f"picked up {minutes(late)} late", "quiet") if late >= LATE_FROM else ("", "quiet")
+    return (f"picked up {minutes(late)} late", "quiet") if late >= late_from else ("", "quiet")
 
 
 def minutes(span: timedelta) -> str:

@@ -105,6 +105,11 @@ HANDLERS: Mapping[str, Need] = {
     "trip_live": Permission.view,
     "create_trip": Permission.dispatch,
     "add_event": Permission.dispatch,
+    "set_stamps": Permission.dispatch,
+    "list_choices": Permission.view,
+    "driver_unavailable": Permission.dispatch,
+    "driver_available": Permission.dispatch,
+    "undo_handover": Permission.dispatch,
     "import_trips": Permission.dispatch,
     # Money
     "list_unbilled": Permission.view,

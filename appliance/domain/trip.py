@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum, auto
 from types import MappingProxyType
 
@@ -50,6 +50,15 @@ class LevelOfService(StrEnum):
     wheelchair = auto()
     stretcher = auto()
     bariatric = auto()
+
+
+class CancelledBy(StrEnum):
+    """Who does not want the trip any more."""
+
+    patient = auto()
+    facility = auto()
+    broker = auto()
+    depot = auto()
 
 
 class Refusal(Exception):
@@ -109,6 +118,9 @@ STAMPS: Mapping[Event, str] = MappingProxyType({
     E.no_show: "no_show_at",
 })  # fmt: skip
 """The column that keeps the time of an event."""
+
+STEPS = (E.accepted, E.en_route, E.arrived_pickup, E.on_board, E.arrived_dropoff, E.completed)
+"""What happens on a trip that goes well, in the order of its times."""
 
 DRIVER_EVENTS = frozenset({
     E.accepted, E.en_route, E.arrived_pickup, E.on_board, E.arrived_dropoff, E.completed, E.no_show,
@@ -204,6 +216,28 @@ def carries(vehicle_levels: Collection[LevelOfService], level: LevelOfService) -
     """Whether a vehicle may take this level: only if it is listed for it. No level includes another (a stretcher van
     may have no seat), so a vehicle lists all that it is fitted for."""
     return level in vehicle_levels
+
+
+def misplaced(event: Event, at: datetime, stamps: Mapping[Event, datetime]) -> str | None:
+    """Why a step cannot have happened at that time, by the times of the other steps; `None` if it can."""
+    for other in STEPS:
+        stamped = stamps.get(other)
+        if stamped is None or other is event:
+            continue
+        later = STEPS.index(other) > STEPS.index(event)
+        if (at > stamped) if later else (at < stamped):
+            return f"it would be {'after' if later else 'before'} the trip was {EVENT_WORDS[other]}"
+    return None
+
+
+RIDE = timedelta(hours=1)
+"""How long a trip is thought to hold its vehicle where no appointment says more."""
+
+
+def planned(pickup_at: datetime, appointment_at: datetime | None) -> tuple[datetime, datetime]:
+    """From when to when a trip is expected to hold its vehicle and driver: until the patient must be there."""
+    ends = appointment_at if appointment_at and appointment_at > pickup_at else pickup_at + RIDE
+    return pickup_at, ends
 
 
 def overlaps(a_start: datetime, a_end: datetime, b_start: datetime, b_end: datetime) -> bool:

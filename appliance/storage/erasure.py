@@ -16,7 +16,7 @@ _TEXTS = {
     "mails": ("recipient", "subject", "last_error"),
     "jobs": ("error", "traceback"),
     "payments": ("reference",),
-    "trip_events": ("reason",),
+    "trip_events": ("reason", "note"),
     "invoices": ("void_reason",),
 }
 """Where people or programs may have written a name: table -> columns. The two logs cannot be changed."""

@@ -111,7 +111,16 @@ CREATE TABLE drivers (
   phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '', user_id INTEGER REFERENCES users (id),
   licence_no TEXT NOT NULL DEFAULT '',
   licence_expires_on TEXT, documents_expire_on TEXT, -- the last days on which they are valid
+  unavailable_at TEXT,                   -- since when the driver cannot drive today, and gets no trip
   disabled_at TEXT, created_at TEXT NOT NULL
+) STRICT;
+
+-- The trips of a driver who became unavailable, as they were before: what undoes it.
+CREATE TABLE handovers (
+  id INTEGER PRIMARY KEY, driver_id INTEGER NOT NULL REFERENCES drivers (id),
+  to_driver_id INTEGER REFERENCES drivers (id), -- null: to nobody
+  trips TEXT NOT NULL,                   -- JSON: of each its columns before, and its version after
+  at TEXT NOT NULL, who TEXT NOT NULL, undone_at TEXT
 ) STRICT;
 
 CREATE TABLE trips (
@@ -125,6 +134,7 @@ CREATE TABLE trips (
   pickup_lat REAL, pickup_lon REAL, dropoff_lat REAL, dropoff_lon REAL,
   accepted_at TEXT, en_route_at TEXT, arrived_pickup_at TEXT, on_board_at TEXT, arrived_dropoff_at TEXT,
   completed_at TEXT, cancelled_at TEXT, no_show_at TEXT, contact_attempts INTEGER NOT NULL DEFAULT 0,
+  cancelled_by TEXT CHECK (cancelled_by IN ('patient', 'facility', 'broker', 'depot')),
   flagged_at TEXT, released_at TEXT,
   distance_m REAL, duration_s REAL, stops INTEGER, fixes INTEGER, completeness REAL, trail_closed_at TEXT,
   unbilled_reason TEXT, version INTEGER NOT NULL DEFAULT 1, created_at TEXT NOT NULL, updated_at TEXT NOT NULL
@@ -132,12 +142,14 @@ CREATE TABLE trips (
 CREATE INDEX trips_state ON trips (state, pickup_at);
 CREATE INDEX trips_pickup ON trips (pickup_at);
 CREATE INDEX trips_vehicle ON trips (vehicle_id, state);
+CREATE INDEX trips_outbound ON trips (outbound_trip_id) WHERE outbound_trip_id IS NOT NULL;
 
 CREATE TABLE trip_events (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, trip_id INTEGER REFERENCES trips (id),
   event_id TEXT UNIQUE,                  -- given by the device; the same event twice is one row
   event TEXT NOT NULL, at TEXT NOT NULL, received_at TEXT NOT NULL, from_state TEXT, to_state TEXT,
-  accepted INTEGER NOT NULL, reason TEXT, source TEXT NOT NULL, who TEXT NOT NULL, odometer_km REAL
+  accepted INTEGER NOT NULL, reason TEXT, source TEXT NOT NULL, who TEXT NOT NULL, odometer_km REAL,
+  note TEXT NOT NULL DEFAULT ''          -- what a person said about it
 ) STRICT;
 CREATE INDEX trip_events_trip ON trip_events (trip_id, id);
 

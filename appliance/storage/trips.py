@@ -104,6 +104,25 @@ def open_of_vehicles(db: Database) -> list[Row]:
     )
 
 
+def held(db: Database) -> list[Row]:
+    """The trips that hold a vehicle or will, by their pickup: id, ref, state, vehicle_id, driver_id and their times."""
+    return rows(
+        db,
+        "SELECT id, ref, state, vehicle_id, driver_id, pickup_at, appointment_at FROM trips"
+        " WHERE state IN ('assigned', 'in_progress') ORDER BY pickup_at, id",
+    )
+
+
+def open_returns(db: Database, id: int) -> list[Row]:
+    """The return legs of a trip that have not ended: id, ref, state, pickup_at, version."""
+    return rows(
+        db,
+        "SELECT id, ref, state, pickup_at, version FROM trips WHERE outbound_trip_id = ?"
+        f" AND state NOT IN ({_FINISHED}) ORDER BY pickup_at, id",
+        id,
+    )
+
+
 def open_of(db: Database, column: Literal["vehicle_id", "driver_id", "patient_id"], id: int) -> list[Row]:
     """id, state and level of the trips of one of them that have not ended, in the order of their pickup."""
     return rows(

@@ -128,7 +128,9 @@ def go_offline(depot: Depot) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outage", "word"), [(stop_reporting, "silent"), (repeat, "stuck"), (go_offline, "offline")], ids=str
+    ("outage", "word"),
+    [(stop_reporting, "silent"), (repeat, "stuck"), (go_offline, "offline")],
+    ids=["silent", "stuck", "offline"],
 )
 def test_each_outage_is_told_on_a_shift_too(depot_of: Depot, outage: Callable[[Depot], None], word: str) -> None:
     with write_tx(depot_of.db) as tx:

@@ -57,7 +57,7 @@ def test_every_event_has_words() -> None:
     ],
 )
 def test_lateness(columns: dict[str, str], state: State, said: str, tone: str) -> None:
-    assert cards.lateness(row(**columns), state, NOW) == (said, tone)
+    assert cards.lateness(row(**columns), state, NOW, timedelta(minutes=5)) == (said, tone)
 
 
 @pytest.mark.parametrize(

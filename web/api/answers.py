@@ -100,6 +100,9 @@ class Trip(Struct, frozen=True, kw_only=True):
     completed_at: datetime | None
     cancelled_at: datetime | None
     no_show_at: datetime | None
+    cancelled_by: str | None
+    contact_attempts: int
+    outbound_trip_id: int | None
     flagged_at: datetime | None
     distance_m: float | None
     duration_s: float | None
@@ -122,6 +125,7 @@ class TripEvent(Struct, frozen=True, kw_only=True):
     reason: str | None
     source: str
     who: str
+    note: str
 
 
 class TripWithEvents(Trip, frozen=True, kw_only=True):

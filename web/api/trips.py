@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from litestar import Response, get, post
+from litestar import Response, get, post, put
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter, RawBody, RequestBody
 from msgspec import Meta, Struct, structs
 
-from appliance import dispatch, invoice_desk, manifest, trails
-from appliance.domain.trip import Event, LevelOfService, State
+from appliance import corrections, crews, dispatch, invoice_desk, legs, manifest, trails
+from appliance.crews import Choices
+from appliance.dispatch import Outcome
+from appliance.domain.trip import STAMPS, STEPS, CancelledBy, Event, LevelOfService, State
 from appliance.errors import NotFound, Refused
 from appliance.storage import board
 from appliance.storage.db import write_tx
@@ -28,6 +30,9 @@ Longitude = Annotated[float, Meta(ge=-180, le=180)]
 ByState = Annotated[State | None, QueryParameter(name="state")]  # `state` as a name is Litestar's own
 Limit = Annotated[int, QueryParameter(ge=1, le=500)]
 Offset = Annotated[int, QueryParameter(ge=0, le=10_000_000)]
+
+ENDINGS = (Event.cancel, Event.no_show)
+"""After these a return leg may not be wanted any more."""
 
 
 class NewTrip(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,10 +53,14 @@ class NewTrip(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     driver: Text | None = None
     vehicle: Text | None = None
     will_call: bool = False
+    outbound_trip_id: Annotated[int, Meta(ge=1, lt=2**53)] | None = None
 
 
 class NewEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Something that happened to a trip. `at` is when it really happened, now by default."""
+    """Something that happened to a trip. `at` is when it really happened, now by default; of `ready` when the patient
+    is ready. With `version`, the trip's own when it was read, the event counts only if nobody changed the trip since.
+    `return_leg` says what becomes of the return leg after a cancel or no-show. `source` is `phone` where the driver
+    said so."""
 
     event: Event
     at: When | None = None
@@ -59,6 +68,24 @@ class NewEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     waited_s: Annotated[float, Meta(ge=0, le=86400)] = 0.0
     vehicle: Text | None = None
     driver: Text | None = None
+    source: Literal["dispatcher", "phone"] = "dispatcher"
+    cancelled_by: CancelledBy | None = None
+    note: Annotated[str, Meta(max_length=500)] = ""
+    return_leg: Literal["keep", "cancel"] = "keep"
+    version: int | None = None
+
+
+class Stamps(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The real times of a trip's steps, as the driver told them by phone. What is left out stays as it is."""
+
+    accepted_at: When | None = None
+    en_route_at: When | None = None
+    arrived_pickup_at: When | None = None
+    on_board_at: When | None = None
+    arrived_dropoff_at: When | None = None
+    completed_at: When | None = None
+    note: Annotated[str, Meta(max_length=500)] = ""
+    version: int | None = None
 
 
 class ImportReport(Struct, frozen=True, kw_only=True):
@@ -139,27 +166,63 @@ def add_event(parts: Given, trip_id: FromPath[int], data: RequestBody[NewEvent])
         if not board.trip_exists(db, trip_id):
             raise unknown(trip_id)
         with write_tx(db) as tx:
+            dispatch.must_be(tx, trip_id, data.version)
             outcome = dispatch.apply(
                 tx,
                 trip_id,
                 data.event,
                 at=data.at or now,
                 now=now,
-                source="dispatcher",
+                source=data.source,
                 who=parts.who,
                 settle_s=parts.settings.billing.settle_s,
                 contact_attempts=data.contact_attempts,
                 waited_s=data.waited_s,
                 vehicle=data.vehicle,
                 driver=data.driver,
+                cancelled_by=data.cancelled_by,
+                note=data.note,
             )
-    parts.sender.send(outcome.jobs)
-    parts.publisher.publish(*outcome.events)
-    if outcome.accepted and outcome.state:
-        parts.sender.broadcast_status(trip_id, outcome.state)
+            returns: list[Outcome] = []
+            if outcome.accepted and data.return_leg == "cancel" and data.event in ENDINGS:
+                returns = legs.cancel_returns(tx, trip_id, by=data.cancelled_by, now=now, who=parts.who, note=data.note)
+    tell(parts, trip_id, outcome)
+    for other in returns:
+        tell(parts, None, other)
     if not outcome.accepted:
         raise Refused(outcome.reason or "the event does not fit", subject=f"trip {trip_id}")
     return read(parts, trip_id)
+
+
+@put(
+    "/trips/{trip_id:int}/stamps",
+    sync_to_thread=True,
+    summary="Enter or correct the times of a trip, as they were told by phone",
+    responses={409: ResponseSpec(Problem, description="A time cannot be; the detail names it and says why")},
+)
+def set_stamps(parts: Given, trip_id: FromPath[int], data: RequestBody[Stamps]) -> TripWithEvents:
+    """A trip under way goes on to what its steps say. A completed one is measured again soon."""
+    said = {step: at for step in STEPS if (at := getattr(data, STAMPS[step])) is not None}
+    with parts.db() as db, write_tx(db) as tx:
+        dispatch.must_be(tx, trip_id, data.version)
+        outcome = corrections.correct(
+            tx,
+            trip_id,
+            said,
+            now=parts.now(),
+            who=parts.who,
+            settle_s=parts.settings.billing.settle_s,
+            note=data.note,
+        )
+    tell(parts, trip_id, outcome)
+    return read(parts, trip_id)
+
+
+@get("/trips/{trip_id:int}/choices", sync_to_thread=True, summary="Vehicles and drivers for a trip: fit and overlaps")
+def list_choices(parts: Given, trip_id: FromPath[int]) -> Choices:
+    """An overlap is a warning: the trips can be given all the same."""
+    with parts.db() as db:
+        return crews.choices(db, trip_id, parts.now())
 
 
 @post("/trips/{trip_id:int}/release", sync_to_thread=True, status_code=200, summary="Release a trip for billing")
@@ -214,6 +277,14 @@ def read(parts: Parts, trip_id: int) -> TripWithEvents:
     return make(TripWithEvents, names.of_trip(parts, row), events=events)
 
 
+def tell(parts: Parts, trip_id: int | None, outcome: Outcome) -> None:
+    """What follows from an event, after the commit; with a `trip_id` also for those who follow that trip."""
+    parts.sender.send(outcome.jobs)
+    parts.publisher.publish(*outcome.events)
+    if trip_id is not None and outcome.accepted and outcome.state:
+        parts.sender.broadcast_status(trip_id, outcome.state)
+
+
 def unknown(trip_id: int) -> NotFound:
     return NotFound("no such trip", subject=f"trip {trip_id}")
 
@@ -231,6 +302,8 @@ HANDLERS: list[Any] = [
     trip_trail,
     create_trip,
     add_event,
+    set_stamps,
+    list_choices,
     release_trip,
     list_unbilled,
     ask_for_invoice,

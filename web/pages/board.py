@@ -32,7 +32,12 @@ def _columns(parts: Parts) -> dict[str, list[cards.Card]]:
     since, until = span(now, parts)
     with parts.db() as db:
         rows = [names.of_trip(parts, row) for row in board.cards(db, since, until)]
-    return cards.columns(rows, now, zone, parts.settings.depot.units)
+    return cards.columns(rows, now, zone, parts.settings.depot.units, late_from(parts))
+
+
+def late_from(parts: Parts) -> timedelta:
+    """How long after the pickup or the appointment a trip is late."""
+    return timedelta(minutes=parts.settings.limits.late_min)
 
 
 def span(now: datetime, parts: Parts) -> tuple[datetime, datetime]:

@@ -14,6 +14,7 @@ from appliance.storage.times import parse
 from web import cards, names
 from web.api.trips import unknown
 from web.pages import shell
+from web.pages.board import late_from
 from web.parts import Given
 
 
@@ -31,7 +32,7 @@ def trip_page(parts: Given, trip_id: FromPath[int]) -> Template:
         for event in events
     ]
     context: dict[str, Any] = {
-        "card": cards.card(row, now, zone, parts.settings.depot.units),
+        "card": cards.card(row, now, zone, parts.settings.depot.units, late_from(parts)),
         "trip": row,
         "duration": cards.minutes(timedelta(seconds=row["duration_s"])) if row["duration_s"] is not None else "",
         "timeline": timeline,

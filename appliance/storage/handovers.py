@@ -1,0 +1,34 @@
+"""What a driver's trips were like before somebody else got them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlite_utils import Database
+
+from appliance.storage import times
+from appliance.storage.db import Row, Tx, insert, row, update
+
+
+def add(tx: Tx, driver_id: int, to_driver_id: int | None, before: list[dict[str, Any]], now: datetime, who: str) -> int:
+    return insert(
+        tx,
+        "handovers",
+        driver_id=driver_id,
+        to_driver_id=to_driver_id,
+        trips=json.dumps(before),
+        at=times.text(now),
+        who=who,
+    )
+
+
+def get(db: Database, id: int) -> Row | None:
+    """One handover, `trips` as a list of what each was before."""
+    found = row(db, "SELECT * FROM handovers WHERE id = ?", id)
+    return found and {**found, "trips": json.loads(found["trips"])}
+
+
+def mark_undone(tx: Tx, id: int, now: datetime) -> None:
+    update(tx, "handovers", id, undone_at=times.text(now))
