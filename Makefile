@@ -21,7 +21,7 @@ run: setup ## start the box with demonstration data; Ctrl-C ends it
 
 test: ## all tests, with the real servers and a real browser
 	@$(SETUP) --with-browser
-	@exec $(BIN)/pytest
+	@exec $(BIN)/pytest -n 3 --dist loadfile
 
 check: setup ## format, lint, types and import rules
 	$(BIN)/ruff format --check
