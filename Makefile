@@ -8,7 +8,7 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --all
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock screenshots binary lock-servers test-binary chaos-replay chaos-jobs chaos-ingest bench-start bench-tasks bench-history bench-ingest clean
+.PHONY: help setup run test check lock screenshots binary lock-servers test-binary chaos-replay chaos-jobs chaos-ingest fuzz-api bench-start bench-tasks bench-history bench-ingest clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -13,7 +13,6 @@ from litestar import Litestar, Router
 from litestar.concurrency import sync_to_thread
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.plugins.jinja import JinjaTemplateEngine
 from litestar.template import TemplateConfig
 from litestar.types import Scope
@@ -44,6 +43,7 @@ from web.api import (
     vehicles,
 )
 from web.assets import Assets
+from web.description import Description
 from web.gate import Gate
 from web.hub import Hub
 from web.pages import board, shell, trip, work
@@ -135,7 +135,7 @@ def create_app(
         exception_handlers=PROBLEMS,
         template_config=TemplateConfig(directory=WEB_DIR / "templates", engine=JinjaTemplateEngine),
         openapi_config=OpenAPIConfig(
-            title="depotbox", version=__version__, path="/api/schema", render_plugins=[JsonRenderPlugin()]
+            title="depotbox", version=__version__, path="/api/schema", render_plugins=[Description()]
         ),
         lifespan=[_listening(parts), shell.templates(parts, assets)],
         request_max_body_size=MAX_BODY_BYTES,
