@@ -47,13 +47,15 @@ class NewTrip(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of an event: jobs to send and live events to publish, after the commit."""
+    """What became of an event: jobs to send and live events to publish, after the commit. `about` names what a refusal
+    is about, where it is one thing that was said: `at`, `vehicle`, `driver`, `contact_attempts`, `waited`."""
 
     accepted: bool
     reason: str | None
     state: str | None
     jobs: list[jobs.Ask] = []
     events: list[LiveEvent] = []
+    about: str = ""
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -69,41 +71,35 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> Created:
 
     An unknown patient is added. Raises InputError or NotFound, naming the field.
     """
-    if new.pickup_at.tzinfo is None or (new.appointment_at and new.appointment_at.tzinfo is None):
-        raise InputError("expected a time with its zone, like 2026-01-26T15:57:00Z", subject="pickup_at")
-    if not FIRST_YEAR <= new.pickup_at.year <= now.year + 2:
-        raise InputError(f"expected a time between {FIRST_YEAR} and {now.year + 2}", subject="pickup_at")
-    for name, given in (("pickup_address", new.pickup_address), ("dropoff_address", new.dropoff_address)):
-        if not given.strip() or "\0" in given:
-            raise InputError("expected a text", subject=name)
+    for name, at in (("pickup_at", new.pickup_at), ("appointment_at", new.appointment_at)):
+        must_be_near(name, at, now)
     if new.driver and not new.vehicle:
         raise InputError("a driver is given together with a vehicle", subject=f"driver {new.driver!r}")
-    if new.level not in list(LevelOfService):
-        raise InputError(f"expected one of {', '.join(LevelOfService)}", subject=f"level {new.level!r}")
     if new.ref and trips.by_ref(tx, new.ref):
         raise InputError("there is already a trip with this number", subject=f"ref {new.ref!r}")
     if new.outbound_trip_id is not None and trips.get(tx, new.outbound_trip_id) is None:
         raise NotFound("no such trip", subject=f"outbound_trip_id {new.outbound_trip_id}")
-    payer = payers.by_name(tx, new.payer) if new.payer else None
-    if new.payer and payer is None:
-        raise NotFound("no such payer", subject=f"payer {new.payer!r}")
-    patient = people.patient_by_name(tx, new.patient) if new.patient else None
-    patient_id = patient["id"] if patient else people.add_patient(tx, new.patient, now) if new.patient else None
-    if payer is None and patient_id is not None:
-        payer = payers.of_patient(tx, patient_id)
+    pickup_address, dropoff_address = (
+        address(name, given)
+        for name, given in (("pickup_address", new.pickup_address), ("dropoff_address", new.dropoff_address))
+    )
+    level, payer_id = known_level(new.level), known_payer(tx, new.payer)
+    patient_id = patient_of(tx, new.patient, now)
+    if payer_id is None and patient_id is not None and (payer := payers.of_patient(tx, patient_id)):
+        payer_id = payer["id"]
     state = State.will_call if new.will_call else State.scheduled
     id = trips.add(
         tx,
         now,
         state=state.value,
-        level=new.level,
+        level=level,
         ref=new.ref,
-        payer_id=payer["id"] if payer else None,
+        payer_id=payer_id,
         patient_id=patient_id,
         pickup_at=times.text(new.pickup_at),
         appointment_at=times.text(new.appointment_at) if new.appointment_at else None,
-        pickup_address=new.pickup_address,
-        dropoff_address=new.dropoff_address,
+        pickup_address=pickup_address,
+        dropoff_address=dropoff_address,
         pickup_lat=new.pickup_lat,
         pickup_lon=new.pickup_lon,
         dropoff_lat=new.dropoff_lat,
@@ -118,6 +114,44 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> Created:
     if not outcome.accepted:
         raise InputError(outcome.reason or "refused", subject=f"vehicle {new.vehicle!r}")
     return Created(id, outcome.jobs, outcome.events)
+
+
+def must_be_near(name: str, at: datetime | None, now: datetime) -> None:
+    """Raises InputError for a time without a zone, and for one that no depot plans for; `name` is its field."""
+    if at is None:
+        return
+    if at.tzinfo is None:
+        raise InputError("expected a time with its zone, like 2026-01-26T15:57:00Z", subject=name)
+    if not FIRST_YEAR <= at.year <= now.year + 2:
+        raise InputError(f"expected a time between {FIRST_YEAR} and {now.year + 2}", subject=name)
+
+
+def address(name: str, given: str) -> str:
+    """An address as it was given. Raises InputError where it is none."""
+    if not given.strip() or "\0" in given:
+        raise InputError("expected a text", subject=name)
+    return given
+
+
+def known_level(given: str) -> str:
+    """A level of service by its word. Raises InputError."""
+    if given not in list(LevelOfService):
+        raise InputError(f"expected one of {', '.join(LevelOfService)}", subject=f"level {given!r}")
+    return given
+
+
+def known_payer(tx: Tx, name: str | None) -> int | None:
+    """The id of a payer by its name. Raises NotFound."""
+    payer = payers.by_name(tx, name) if name else None
+    if name and payer is None:
+        raise NotFound("no such payer", subject=f"payer {name!r}")
+    return payer["id"] if payer else None
+
+
+def patient_of(tx: Tx, name: str | None, now: datetime) -> int | None:
+    """The id of a patient by name; one who is not known is added."""
+    patient = people.patient_by_name(tx, name) if name else None
+    return patient["id"] if patient else people.add_patient(tx, name, now) if name else None
 
 
 def must_be(tx: Tx, trip_id: int, version: int | None) -> None:
@@ -167,19 +201,20 @@ def apply(
     state = State(found["state"]) if found else None
     columns: dict[str, Any] = {}
     reason: str | None = None
+    about = ""
     after = state
     if found is None or state is None:
         reason = "there is no such trip"
     else:
         try:
             if check_time and at > now + (READY_AHEAD if event is Event.ready else FUTURE):
-                raise trip.Refusal("the time is in the future")
+                raise trip.Refusal("the time is in the future", "at")
             after_boarding = event in (Event.arrived_dropoff, Event.completed)
             if after_boarding and found["on_board_at"] and at < times.parse(found["on_board_at"]):
-                raise trip.Refusal("the time is before the patient was on board")
+                raise trip.Refusal("the time is before the patient was on board", "at")
             left_at = times.parse_or_none(found["arrived_dropoff_at"])
             if event is Event.on_board and left_at and at > left_at:
-                raise trip.Refusal("the time is after the arrival at the drop-off")
+                raise trip.Refusal("the time is after the arrival at the drop-off", "at")
             after = trip.advance(state, event)
             columns = dict.fromkeys(trip.cleared(state, event))
             columns |= _columns(tx, found, event, at, contact_attempts, waited_s, vehicle, driver)
@@ -192,7 +227,7 @@ def apply(
                 waited_min = int((_waited_s(found, at, waited_s) or 0) // 60)
                 note = f"called {contact_attempts} times, waited {waited_min} min" + (f"; {note}" if note else "")
         except trip.Refusal as refusal:
-            reason, after = refusal.reason, state
+            reason, about, after = refusal.reason, refusal.about, state
     trips.add_event(
         tx,
         now,
@@ -210,7 +245,7 @@ def apply(
         note=note,
     )
     if reason is not None or found is None or after is None:
-        return Outcome(False, reason, state)
+        return Outcome(False, reason, state, about=about)
     trips.change(tx, trip_id, now, state=after.value, **columns)
     asks = []
     if event is Event.completed:
@@ -287,7 +322,9 @@ def _columns(
             raise trip.Refusal("the patient was on board")
         waited = _waited_s(found, at, waited_s)
         if said := trip.no_show_allowed(contact_attempts, waited, trip.NoShowRule()):
-            raise trip.Refusal(said)
+            raise trip.Refusal(
+                said, "waited" if contact_attempts >= trip.NoShowRule().contact_attempts else "contact_attempts"
+            )
         columns["contact_attempts"] = contact_attempts
     if event is Event.unassign or (event is Event.reopen and found["state"] != State.completed):
         columns |= {"vehicle_id": None, "driver_id": None}
@@ -305,12 +342,12 @@ def _waited_s(found: Row, at: datetime, told_s: float) -> float | None:
 def _assignment(tx: Tx, found: Row, vehicle: str | None, driver: str | None) -> dict[str, Any]:
     chosen = vehicles.by_code(tx, vehicle) if vehicle else None
     if chosen is None or chosen["disabled_at"]:
-        raise trip.Refusal(f"there is no vehicle {vehicle!r}")
+        raise trip.Refusal(f"there is no vehicle {vehicle!r}", "vehicle")
     if not trip.carries([LevelOfService(level) for level in chosen["levels"].split()], LevelOfService(found["level"])):
-        raise trip.Refusal(f"vehicle {vehicle} is not fitted for {found['level']}")
+        raise trip.Refusal(f"vehicle {vehicle} is not fitted for {found['level']}", "vehicle")
     person = people.driver_by_code(tx, driver) if driver else None
     if driver and (person is None or person["disabled_at"]):
-        raise trip.Refusal(f"there is no driver {driver!r}")
+        raise trip.Refusal(f"there is no driver {driver!r}", "driver")
     if person and person["unavailable_at"]:
-        raise trip.Refusal(f"driver {driver} is unavailable")
+        raise trip.Refusal(f"driver {driver} is unavailable", "driver")
     return {"vehicle_id": chosen["id"], "driver_id": person["id"] if person else None}

@@ -62,10 +62,12 @@ class CancelledBy(StrEnum):
 
 
 class Refusal(Exception):
-    """The event does not fit the state of the trip; `reason` is one plain sentence for a driver's screen."""
+    """The event does not fit the state of the trip; `reason` is one plain sentence for a driver's screen. `about` names
+    the one thing that was said wrong, where there is one."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, about: str = "") -> None:
         self.reason = reason
+        self.about = about
         super().__init__(reason)
 
 

@@ -161,34 +161,7 @@ def create_trip(parts: Given, data: RequestBody[NewTrip]) -> TripWithEvents:
     responses={409: ResponseSpec(Problem, description="It does not fit the state of the trip; the detail says why")},
 )
 def add_event(parts: Given, trip_id: FromPath[int], data: RequestBody[NewEvent]) -> TripWithEvents:
-    now = parts.now()
-    with parts.db() as db:
-        if not board.trip_exists(db, trip_id):
-            raise unknown(trip_id)
-        with write_tx(db) as tx:
-            dispatch.must_be(tx, trip_id, data.version)
-            outcome = dispatch.apply(
-                tx,
-                trip_id,
-                data.event,
-                at=data.at or now,
-                now=now,
-                source=data.source,
-                who=parts.who,
-                settle_s=parts.settings.billing.settle_s,
-                contact_attempts=data.contact_attempts,
-                waited_s=data.waited_s,
-                vehicle=data.vehicle,
-                driver=data.driver,
-                cancelled_by=data.cancelled_by,
-                note=data.note,
-            )
-            returns: list[Outcome] = []
-            if outcome.accepted and data.return_leg == "cancel" and data.event in ENDINGS:
-                returns = legs.cancel_returns(tx, trip_id, by=data.cancelled_by, now=now, who=parts.who, note=data.note)
-    tell(parts, trip_id, outcome)
-    for other in returns:
-        tell(parts, None, other)
+    outcome = say(parts, trip_id, data)
     if not outcome.accepted:
         raise Refused(outcome.reason or "the event does not fit", subject=f"trip {trip_id}")
     return read(parts, trip_id)
@@ -202,19 +175,7 @@ def add_event(parts: Given, trip_id: FromPath[int], data: RequestBody[NewEvent])
 )
 def set_stamps(parts: Given, trip_id: FromPath[int], data: RequestBody[Stamps]) -> TripWithEvents:
     """A trip under way goes on to what its steps say. A completed one is measured again soon."""
-    said = {step: at for step in STEPS if (at := getattr(data, STAMPS[step])) is not None}
-    with parts.db() as db, write_tx(db) as tx:
-        dispatch.must_be(tx, trip_id, data.version)
-        outcome = corrections.correct(
-            tx,
-            trip_id,
-            said,
-            now=parts.now(),
-            who=parts.who,
-            settle_s=parts.settings.billing.settle_s,
-            note=data.note,
-        )
-    tell(parts, trip_id, outcome)
+    enter(parts, trip_id, data)
     return read(parts, trip_id)
 
 
@@ -275,6 +236,58 @@ def read(parts: Parts, trip_id: int) -> TripWithEvents:
             raise unknown(trip_id)
         events = [make(TripEvent, found) for found in board.trip_events(db, trip_id)]
     return make(TripWithEvents, names.of_trip(parts, row), events=events)
+
+
+def say(parts: Parts, trip_id: int, data: NewEvent) -> Outcome:
+    """What a person says of a trip, with what follows from it; the outcome says whether it fits. Raises NotFound, and
+    Refused where the trip was changed since, or its return leg cannot be cancelled."""
+    now = parts.now()
+    with parts.db() as db:
+        if not board.trip_exists(db, trip_id):
+            raise unknown(trip_id)
+        with write_tx(db) as tx:
+            dispatch.must_be(tx, trip_id, data.version)
+            outcome = dispatch.apply(
+                tx,
+                trip_id,
+                data.event,
+                at=data.at or now,
+                now=now,
+                source=data.source,
+                who=parts.who,
+                settle_s=parts.settings.billing.settle_s,
+                contact_attempts=data.contact_attempts,
+                waited_s=data.waited_s,
+                vehicle=data.vehicle,
+                driver=data.driver,
+                cancelled_by=data.cancelled_by,
+                note=data.note,
+            )
+            returns: list[Outcome] = []
+            if outcome.accepted and data.return_leg == "cancel" and data.event in ENDINGS:
+                returns = legs.cancel_returns(tx, trip_id, by=data.cancelled_by, now=now, who=parts.who, note=data.note)
+    tell(parts, trip_id, outcome)
+    for other in returns:
+        tell(parts, None, other)
+    return outcome
+
+
+def enter(parts: Parts, trip_id: int, data: Stamps) -> Outcome:
+    """The times that a person enters or corrects, with what follows. Raises NotFound, and Refused by the step."""
+    said = {step: at for step in STEPS if (at := getattr(data, STAMPS[step])) is not None}
+    with parts.db() as db, write_tx(db) as tx:
+        dispatch.must_be(tx, trip_id, data.version)
+        outcome = corrections.correct(
+            tx,
+            trip_id,
+            said,
+            now=parts.now(),
+            who=parts.who,
+            settle_s=parts.settings.billing.settle_s,
+            note=data.note,
+        )
+    tell(parts, trip_id, outcome)
+    return outcome
 
 
 def tell(parts: Parts, trip_id: int | None, outcome: Outcome) -> None:
