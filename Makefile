@@ -58,6 +58,10 @@ chaos-ingest: ## 200 fixes a second while bridge, broker, Redis and web are kill
 	@$(SETUP)
 	@exec $(BIN)/pytest -s -m chaos tests/chaos/test_ingest_under_fire.py
 
+fuzz-api: ## thousands of invented requests to every operation of the API
+	@$(SETUP)
+	@exec $(BIN)/pytest -s -m chaos tests/web/test_api_fuzz.py
+
 bench-tasks: ## durable jobs against plain Celery tasks, and broadcasts beside a backlog
 	@$(SETUP)
 	@exec $(BIN)/python -m tests.bench.tasks

@@ -26,9 +26,10 @@ class Description(JsonRenderPlugin):
 
 
 def with_problems(described: dict[str, Any]) -> dict[str, Any]:
-    """The same description, in which each error is a problem document and any operation may answer with one."""
+    """The same description, in which each error is a problem document and any operation may answer with one; the
+    operations are grouped by the thing they are about, the first word of their path."""
     paths = {
-        path: {verb: _operation(found) if isinstance(found, dict) else found for verb, found in operations.items()}
+        path: {verb: _operation(path, found) for verb, found in operations.items()}
         for path, operations in described["paths"].items()
     }
     components = described.get("components", {})
@@ -36,10 +37,11 @@ def with_problems(described: dict[str, Any]) -> dict[str, Any]:
     return described | {"paths": paths, "components": components | {"schemas": schemas}}
 
 
-def _operation(found: dict[str, Any]) -> dict[str, Any]:
+def _operation(path: str, found: dict[str, Any]) -> dict[str, Any]:
     answers = {
         status: answer | {"content": _CONTENT} if status.startswith(("4", "5")) else answer
         for status, answer in found["responses"].items()
         if status != "400"  # Litestar's own guess at its errors
     }
-    return found | {"responses": answers | {"default": _ANY}}
+    thing = path.removeprefix("/api/v1").split("/")[1]
+    return found | {"tags": [thing], "responses": answers | {"default": _ANY}}

@@ -38,6 +38,7 @@ HANDLERS: Mapping[str, Need] = {
     "read_notification": "own",
     # Pages
     "help_page": Permission.view,
+    "api_page": Permission.view,
     "index": Permission.view,
     "board_fragment": Permission.view,
     "strip_fragment": Permission.view,

@@ -135,6 +135,19 @@ def test_the_bell_rings_as_soon_as_somebody_is_told(desk: Desk) -> None:
     wait_for(lambda: page.locator(".message.unread").count() == 0, "it is read")
 
 
+def test_the_api_is_browsed_and_tried_without_the_internet(desk: Desk) -> None:
+    page = desk.open("/help")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("link", name="Browse the API").click()
+    page.locator("#operations-tag-healthz").click()
+    page.get_by_text("Whether the box can serve").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    page.locator(".live-responses-table .response-col_status", has_text="200").first.wait_for()
+    assert [url for url in asked if not url.startswith((desk.url, "data:"))] == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("phone", [False, True])
 def test_nothing_serious_stands_in_anybodys_way(desk: Desk, phone: bool, scheme: str) -> None:
