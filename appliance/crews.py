@@ -1,4 +1,5 @@
-"""Which vehicle and driver could take a trip: what forbids it, and which other trips of theirs share its time."""
+"""Who is at work with which vehicle, and which vehicle and driver could take a trip: what forbids it, and which other
+trips of theirs share its time."""
 
 from __future__ import annotations
 
@@ -78,6 +79,73 @@ def choices(db: Database, trip_id: int, now: datetime) -> Choices:
             for one in people.drivers(db)
             if not one["disabled_at"]
         ),
+    )
+
+
+class Crew(Struct, frozen=True, kw_only=True):
+    """A vehicle, a driver, or both where they work together. `on_duty`: they have a shift on that day, or a trip."""
+
+    vehicle: str | None
+    levels: list[str]
+    driver: str | None
+    name: str
+    phone: str
+    unavailable: bool
+    on_duty: bool
+    starts_at: datetime | None
+    ends_at: datetime | None
+    trips: int
+    """Trips of theirs that have not ended."""
+    under_way: str | None
+    """The trip that runs, by its number."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.vehicle or ''}.{self.driver or ''}"
+
+
+def crews(db: Database, since: datetime, until: datetime) -> list[Crew]:
+    """All vehicles and drivers in service: first who is on duty between the times, by vehicle, then the others."""
+    vans = {one["code"]: one for one in vehicles.every(db) if not one["disabled_at"]}
+    people_of = {one["code"]: one for one in people.drivers(db) if not one["disabled_at"]}
+    codes = {one["id"]: code for code, one in vans.items()}
+    names = {one["id"]: code for code, one in people_of.items()}
+    held = trips.held(db)
+    pairs: dict[tuple[str | None, str | None], Row | None] = {}
+    for shift in shifts.listed(db, since):
+        if times.parse(shift["starts_at"]) < until:
+            pairs.setdefault((shift["vehicle"], shift["driver"]), shift)
+    for one in held:
+        pairs.setdefault((codes.get(one["vehicle_id"]), names.get(one["driver_id"])), None)
+    pairs.pop((None, None), None)
+    on_duty = sorted(pairs, key=lambda pair: (pair[0] is None, pair[0] or "", pair[1] or ""))
+    seen = {code for pair in pairs for code in pair}
+    others: list[tuple[str | None, str | None]] = [(code, None) for code in vans if code not in seen]
+    others += [(None, code) for code in people_of if code not in seen]
+    return [
+        _crew(vans.get(van or ""), people_of.get(driver or ""), pairs.get((van, driver)), held, (van, driver) in pairs)
+        for van, driver in on_duty + others
+        if van in vans or driver in people_of
+    ]
+
+
+def _crew(van: Row | None, driver: Row | None, shift: Row | None, held: list[Row], on_duty: bool) -> Crew:
+    column: Holder = "driver_id" if driver else "vehicle_id"
+    holder = driver or van
+    theirs = [one for one in held if holder and one[column] == holder["id"]]
+    running = next((one["ref"] or f"#{one['id']}" for one in theirs if one["state"] == State.in_progress), None)
+    return Crew(
+        vehicle=van["code"] if van else None,
+        levels=van["levels"].split() if van else [],
+        driver=driver["code"] if driver else None,
+        name=driver["name"] if driver else "",
+        phone=driver["phone"] if driver else "",
+        unavailable=bool(driver and driver["unavailable_at"]),
+        on_duty=on_duty,
+        starts_at=times.parse(shift["starts_at"]) if shift else None,
+        ends_at=times.parse(shift["ends_at"]) if shift else None,
+        trips=len(theirs),
+        under_way=running,
     )
 
 

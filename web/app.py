@@ -47,7 +47,7 @@ from web.description import Description
 from web.gate import Gate
 from web.hub import Hub
 from web.pages import api as api_page
-from web.pages import board, shell, trip, work
+from web.pages import board, crew_acts, new_trip, shell, trip, trip_acts, work
 from web.pages import help as help_page
 from web.pages import inbox as inbox_page
 from web.pages import system as system_page
@@ -74,7 +74,19 @@ API = (
     inbox,
     handovers,
 )
-PAGES = (shell, board, trip, work, system_page, inbox_page, help_page, api_page)
+PAGES = (
+    shell,
+    board,
+    trip,
+    work,
+    system_page,
+    inbox_page,
+    help_page,
+    api_page,
+    trip_acts,
+    new_trip,
+    crew_acts,
+)
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 WATCH_S = 2.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -92,6 +92,7 @@ class Card:
     """All that a card shows."""
 
     id: int
+    version: int
     title: str
     column: str
     state: str
@@ -106,6 +107,8 @@ class Card:
     dropoff_place: str
     vehicle: str | None
     driver: str | None
+    driver_code: str | None
+    outbound: str
     steps: list[Step]
     said: str
     said_tone: Tone
@@ -115,6 +118,26 @@ class Card:
     invoice_id: int | None
     invoice_number: str | None
     unbilled: str
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day of the depot's calendar, as the board's head names it; the addresses are those of the days beside it."""
+
+    title: str
+    iso: str
+    is_today: bool
+    previous: str
+    next: str
+
+
+def day(shown: date, today: date) -> Day:
+    words = {-1: "Yesterday", 0: "Today", 1: "Tomorrow"}
+    title = f"{shown:%a} {shown.day} {shown:%b}" + (f" {shown.year}" if shown.year != today.year else "")
+    word = words.get((shown - today).days)
+    beside = (shown + timedelta(days=away) for away in (-1, 1))
+    previous, following = ("/" if each == today else f"/?day={each.isoformat()}" for each in beside)
+    return Day(f"{word}, {title}" if word else title, shown.isoformat(), shown == today, previous, following)
 
 
 def columns(
@@ -138,7 +161,8 @@ def card(row: Row, now: datetime, zone: ZoneInfo, units: str, late_from: timedel
     said, tone = lateness(row, state, now, late_from)
     return Card(
         id=row["id"],
-        title=row["ref"] or f"#{row['id']}",
+        version=row["version"],
+        title=title(row),
         column=column(state),
         state=state.value,
         state_title=STATE_TITLES[state],
@@ -152,6 +176,8 @@ def card(row: Row, now: datetime, zone: ZoneInfo, units: str, late_from: timedel
         dropoff_place=place(row["dropoff_lat"], row["dropoff_lon"]),
         vehicle=row["vehicle"],
         driver=row["driver_name"] or row["driver"],
+        driver_code=row["driver"],
+        outbound=outbound(row, now, zone),
         steps=steps(row, now, zone),
         said=said,
         said_tone=tone,
@@ -161,6 +187,22 @@ def card(row: Row, now: datetime, zone: ZoneInfo, units: str, late_from: timedel
         invoice_id=row["invoice_id"],
         invoice_number=row["invoice_number"],
         unbilled=unbilled(row["unbilled_reason"]) if not row["invoice_id"] else "",
+    )
+
+
+def title(row: Row) -> str:
+    """The number of a trip: the broker's, else our own."""
+    return row["ref"] or f"#{row['id']}"
+
+
+def outbound(row: Row, now: datetime, zone: ZoneInfo) -> str:
+    """Of a return leg: which trip was the way there, and how far it is. Empty for any other trip."""
+    if row["outbound_state"] is None:
+        return ""
+    at = parse_or_none(row["outbound_completed_at"])
+    word = STATE_TITLES[State(row["outbound_state"])].lower()
+    return (
+        f"{row['outbound_ref'] or '#' + str(row['outbound_trip_id'])}, {word}{' ' + clock(at, now, zone) if at else ''}"
     )
 
 

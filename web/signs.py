@@ -20,8 +20,12 @@ class Sign:
 KEYS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("↑", "↓"), "from card to card"),
     (("←", "→"), "from column to column"),
-    (("Enter",), "select the trip; its van lights up on the map"),
-    (("Esc",), "select nothing"),
+    (("Enter",), "select the trip; its van lights up on the map. Once more: to what can be done with it"),
+    (("a",), "assign the trip to a van and a driver"),
+    (("t",), "enter its times, as they are told by phone"),
+    (("n",), "new trip"),
+    (("/",), "search the day's trips"),
+    (("Esc",), "close, or select nothing"),
     (("b", "m"), "to the board, to the map"),
     (("?",), "this help"),
 )

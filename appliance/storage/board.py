@@ -22,13 +22,15 @@ _RUNNING = ", ".join(f"'{state}'" for state in sorted(RUNNING))
 _TRIP = """
 SELECT t.*, p.name AS patient, y.name AS payer, y.kind AS payer_kind, v.code AS vehicle, v.name AS vehicle_name,
   d.code AS driver, d.name AS driver_name, i.id AS invoice_id, i.number AS invoice_number, i.state AS invoice_state,
-  coalesce(t.completed_at, t.no_show_at, t.cancelled_at, t.updated_at) AS ended_at
+  coalesce(t.completed_at, t.no_show_at, t.cancelled_at, t.updated_at) AS ended_at,
+  o.ref AS outbound_ref, o.state AS outbound_state, o.completed_at AS outbound_completed_at
 FROM trips t
 LEFT JOIN patients p ON p.id = t.patient_id
 LEFT JOIN payers y ON y.id = t.payer_id
 LEFT JOIN vehicles v ON v.id = t.vehicle_id
 LEFT JOIN drivers d ON d.id = t.driver_id
 LEFT JOIN invoices i ON i.trip_id = t.id AND i.state <> 'void'
+LEFT JOIN trips o ON o.id = t.outbound_trip_id
 """
 
 
@@ -44,6 +46,14 @@ def cards(db: Database, since: datetime, until: datetime) -> list[Row]:
             ORDER BY t.pickup_at DESC, t.id DESC LIMIT ?3)
           ORDER BY pickup_at, id""",
         text(until), text(since), CARDS_LIMIT,
+    )  # fmt: skip
+
+
+def cards_between(db: Database, since: datetime, until: datetime) -> list[Row]:
+    """The trips that were planned for that time, by pickup time; at most `CARDS_LIMIT`."""
+    return rows(
+        db, f"{_TRIP} WHERE t.pickup_at >= ? AND t.pickup_at < ? ORDER BY t.pickup_at, t.id LIMIT ?",
+        text(since), text(until), CARDS_LIMIT,
     )  # fmt: skip
 
 

@@ -30,5 +30,11 @@ def get(db: Database, id: int) -> Row | None:
     return found and {**found, "trips": json.loads(found["trips"])}
 
 
+def last_of(db: Database, driver_id: int) -> Row | None:
+    """The last handover of a driver, unless it was undone; as `get` gives it."""
+    found = row(db, "SELECT id, undone_at FROM handovers WHERE driver_id = ? ORDER BY id DESC LIMIT 1", driver_id)
+    return get(db, found["id"]) if found and not found["undone_at"] else None
+
+
 def mark_undone(tx: Tx, id: int, now: datetime) -> None:
     update(tx, "handovers", id, undone_at=times.text(now))

@@ -123,6 +123,17 @@ def open_returns(db: Database, id: int) -> list[Row]:
     )
 
 
+def legs_of(db: Database, id: int) -> list[Row]:
+    """The other legs of a trip, the way there first: id, ref, state, pickup_at, completed_at."""
+    return rows(
+        db,
+        "SELECT id, ref, state, pickup_at, completed_at, outbound_trip_id IS NOT ?1 AS is_outbound FROM trips"
+        " WHERE outbound_trip_id = ?1 OR id = (SELECT outbound_trip_id FROM trips WHERE id = ?1)"
+        " ORDER BY outbound_trip_id IS ?1, pickup_at, id",
+        id,
+    )
+
+
 def open_of(db: Database, column: Literal["vehicle_id", "driver_id", "patient_id"], id: int) -> list[Row]:
     """id, state and level of the trips of one of them that have not ended, in the order of their pickup."""
     return rows(

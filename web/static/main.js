@@ -63,7 +63,7 @@ document.getElementById("strip").addEventListener("click", (event) => {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select")) return;
-  if (help.open || document.querySelector(":popover-open")) return;
+  if (help.open || document.querySelector(":popover-open, dialog[open]")) return;
   if (event.key === "?") help.showModal();
   else if (event.key === "Escape") selection.clear();
   else if (event.key === "b" && board) focusOn("board", "#board .choose");

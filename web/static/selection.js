@@ -13,6 +13,12 @@ export function select(trip, vehicle, from) {
   for (const listener of listeners) listener(selected, from);
 }
 
+/** Selects a trip that may not be on the page yet; nothing is taken back. */
+export function pick(trip) {
+  selected = { trip, vehicle: null };
+  for (const listener of listeners) listener(selected, "pick");
+}
+
 export function clear() {
   if (selected.trip || selected.vehicle) {
     selected = { trip: null, vehicle: null };
