@@ -104,15 +104,22 @@ class Crew(Struct, frozen=True, kw_only=True):
         return f"{self.vehicle or ''}.{self.driver or ''}"
 
 
-def crews(db: Database, since: datetime, until: datetime) -> list[Crew]:
-    """All vehicles and drivers in service: first who is on duty between the times, by vehicle, then the others."""
+def crews(db: Database, since: datetime, until: datetime, now: datetime) -> list[Crew]:
+    """All vehicles and drivers in service: first who is on duty between the times, by vehicle, then the others. On the
+    day that it is now also older trips that have not ended count."""
+    is_now = since <= now < until
     vans = {one["code"]: one for one in vehicles.every(db) if not one["disabled_at"]}
     people_of = {one["code"]: one for one in people.drivers(db) if not one["disabled_at"]}
     codes = {one["id"]: code for code, one in vans.items()}
     names = {one["id"]: code for code, one in people_of.items()}
-    held = trips.held(db)
+    held = [
+        one
+        for one in trips.held(db)
+        if (at := times.parse(one["pickup_at"])) < until
+        and (is_now or (at >= since and one["state"] != State.in_progress))
+    ]
     pairs: dict[tuple[str | None, str | None], Row | None] = {}
-    for shift in shifts.listed(db, since):
+    for shift in shifts.listed(db, now if is_now else since):
         if times.parse(shift["starts_at"]) < until:
             pairs.setdefault((shift["vehicle"], shift["driver"]), shift)
     for one in held:

@@ -53,7 +53,7 @@ def _board(parts: Parts, on_day: date | None) -> dict[str, Any]:
     begin, end = local_day(parts, shown)
     with parts.db() as db:
         rows = board.cards(db, *span(now, parts)) if shown == today else board.cards_between(db, begin, end)
-        at_work = crews.crews(db, max(begin, now) if shown == today else begin, end)
+        at_work = crews.crews(db, begin, end, now)
     rows = [names.of_trip(parts, row) for row in rows]
     return {
         "columns": cards.columns(rows, now, zone, parts.settings.depot.units, late_from(parts)),

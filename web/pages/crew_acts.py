@@ -38,8 +38,10 @@ def crew_unavailable(parts: Given, driver: FromPath[str], data: Fields) -> Templ
     except DepotError as error:
         return _panel(parts, data.get("vehicle", ""), driver, refused("unavailable", {"to": to}, error))
     tell(parts, given)
-    where = f"{_count(len(given.trips))} {'go' if len(given.trips) != 1 else 'goes'} to {to or 'Unassigned'}"
-    said = f"{driver} is unavailable; {where if given.trips else 'there were no trips to give on'}."
+    where = (
+        f"{_count(len(given.trips))} {'go' if len(given.trips) != 1 else 'goes'} to {_name(parts, to) or 'Unassigned'}"
+    )
+    said = f"{_name(parts, driver)} is unavailable; {where if given.trips else 'there were no trips to give on'}."
     return done(said, act="unavailable", undo=f"/handovers/{given.id}/undo")
 
 
@@ -50,7 +52,7 @@ def crew_available(parts: Given, driver: FromPath[str]) -> Template:
             handover.available(tx, driver, now=parts.now(), who=parts.who)
     except DepotError as error:
         return _panel(parts, "", driver, refused("available", {}, error))
-    return done(f"{driver} is available again; their former trips stay where they are.", act="available")
+    return done(f"{_name(parts, driver)} is available again; their former trips stay where they are.", act="available")
 
 
 @post("/handovers/{handover_id:int}/undo", sync_to_thread=True, status_code=200, include_in_schema=False)
@@ -71,7 +73,7 @@ def _panel(parts: Parts, vehicle: str, driver: str, form: Form | None = None) ->
     now, zone = parts.now(), parts.settings.zone
     since, until = local_day(parts, now.astimezone(zone).date())
     with parts.db() as db:
-        found = crews.crews(db, min(since, now), until)
+        found = crews.crews(db, since, until, now)
         crew = next((one for one in found if (one.vehicle or "") == vehicle and (one.driver or "") == driver), None)
         crew = crew or _gone(found, vehicle, driver)
         rows = [
@@ -108,6 +110,12 @@ def _gone(found: list[Crew], vehicle: str, driver: str) -> Crew:
         if (driver and one.driver == driver) or (not driver and one.vehicle == vehicle):
             return one
     raise NotFound("no such crew", subject=driver or vehicle)
+
+
+def _name(parts: Parts, driver: str) -> str:
+    with parts.db() as db:
+        found = people.driver_by_code(db, driver)
+    return found["name"] if found else driver
 
 
 def _count(trips: int) -> str:

@@ -16,7 +16,7 @@ from appliance.errors import DepotError, InputError
 from appliance.storage.db import write_tx
 from web import clock_times
 from web.forms import Form, refused
-from web.pages.trip_acts import LONGEST_FIELD, Fields, Typed, done, levels, payer_names
+from web.pages.trip_acts import EMPTY, LONGEST_FIELD, Fields, Typed, done, levels, payer_names
 from web.parts import Given, Parts
 
 SEARCHED_FROM = 3
@@ -45,7 +45,7 @@ def new_trip(parts: Given, data: Fields) -> Template:
                     legs.plan_return(tx, made[0].id, pickup_at=back, will_call=will_call, now=now, who=parts.who)
                 )
     except DepotError as error:
-        return _form(parts, typed.get("pickup_day", ""), refused("new", typed, error))
+        return _form(parts, typed.get("pickup_day", ""), refused("new", EMPTY | typed, error))
     for each in made:
         parts.sender.send(each.jobs)
         parts.publisher.publish(*each.events)

@@ -123,9 +123,9 @@ def act_on_trip(parts: Given, trip_id: FromPath[int], act: FromPath[str], data: 
     except NotFound as error:
         if error.subject.startswith("trip "):
             raise
-        return _form(parts, trip_id, found, refused(act, typed, error))
+        return _form(parts, trip_id, found, refused(act, EMPTY | typed, error))
     except DepotError as error:
-        return _form(parts, trip_id, found, refused(act, typed, _plain(error)))
+        return _form(parts, trip_id, found, refused(act, EMPTY | typed, _plain(error)))
     return done(f"Trip {cards.title(_row(parts, trip_id))}: {said}.", trip=trip_id, act=act)
 
 
@@ -159,7 +159,9 @@ def _form(parts: Parts, trip_id: int, act: Act, form: Form | None = None) -> Tem
             context["chosen"] = _chosen(row, found, context["form"])
             context["seen"] = ",".join(str(id) for id in sorted(_clash_ids(found)))
         if act.name == "times":
-            context["stamps"] = _stamps(parts, row, board.trip_events(db, trip_id))
+            context["stamps"] = stamps = _stamps(parts, row, board.trip_events(db, trip_id))
+            reached = max((number for number, stamp in enumerate(stamps) if stamp["at"]), default=-1)
+            context["next_step"] = stamps[min(reached + 1, len(stamps) - 1)]["name"]
     zone = parts.settings.zone
     pickup = times.parse(row["pickup_at"]).astimezone(zone)
     appointment = times.parse_or_none(row["appointment_at"])
@@ -263,7 +265,8 @@ def _assign(parts: Parts, row: Row, typed: Typed) -> str:
     if clashes and fits and _act("assign").fits(row):
         raise Refused(f"It overlaps: {', '.join(clashes)}", hint="assign it all the same, or choose another")
     _say(parts, row, typed, Event.assign, vehicle=vehicle, driver=driver or None, note=_note(typed))
-    return f"given to {vehicle}{f' with {driver}' if driver else ', without a driver yet'}"
+    name = next((one.name for one in found.drivers if one.code == driver), driver)
+    return f"given to {vehicle}{f' with {name}' if driver else ', without a driver yet'}"
 
 
 def _unassign(parts: Parts, row: Row, typed: Typed) -> str:
@@ -435,6 +438,12 @@ def _ending(row: Row, events: list[Row]) -> str:
     by = f"By {CANCELLED_BY[CancelledBy(row['cancelled_by'])].lower()}" if row["cancelled_by"] else ""
     return ": ".join(part for part in (by, last["note"]) if part)
 
+
+EMPTY = dict.fromkeys(
+    ("vehicle", "driver", "at", "waited", "contact_attempts", "cancelled_by", "note", "return_at", "pickup_day",
+     "pickup_time", "appointment_time", "pickup_address", "dropoff_address", "level", "payer", "patient", "ref"), ""
+)  # fmt: skip
+"""The fields that something can be wrong with: a form sends nothing of one where nothing was chosen."""
 
 OPEN = frozenset(State) - rules.FINISHED
 ACTS: tuple[Act, ...] = (
