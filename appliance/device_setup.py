@@ -97,6 +97,11 @@ def qr_text(code: segno.QRCode) -> str:
     return out.getvalue()
 
 
+def qr_inline(code: segno.QRCode, title: str) -> str:
+    """For a page: an `<svg>` that takes the size of its place, black on nothing. The page puts white behind it."""
+    return str(code.svg_inline(omitsize=True, border=2, title=title))
+
+
 def qr_image(code: segno.QRCode, kind: Literal["svg", "png"]) -> bytes:
     out = io.BytesIO()
     code.save(out, kind=kind, scale=6)

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
+from sqlite_utils import Database
 
 from appliance import typed
 from appliance.errors import InputError, NotFound, Refused
@@ -81,8 +82,8 @@ def enable(tx: Tx, code: str, *, who: str, now: datetime) -> Row:
     return _audited(tx, code, "driver.enabled", who, now)
 
 
-def get(tx: Tx, code: str) -> Row:
-    found = people.driver_by_code(tx, code)
+def get(db: Database, code: str) -> Row:
+    found = people.driver_by_code(db, code)
     if found is None:
         raise NotFound("no such driver", subject=code, hint="`depotbox driver list` shows them")
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
+from msgspec import structs
 from sqlite_utils import Database
 
 from appliance import ca, log
@@ -88,6 +89,34 @@ def revoke_device(db: Database, settings: Settings, username: str, *, now: datet
     access.refresh(settings)
     access.push_off(settings, username)
     return found
+
+
+def replace_device(
+    db: Database, settings: Settings, username: str, *, certificate: bool = False, now: datetime, who: str
+) -> Credentials:
+    """Adds a device in the place of one, which is revoked: one that was lost, or whose password was. The new one is the
+    source of the position where the old one was. Raises NotFound and Refused as `add_device` and `revoke_device` do;
+    what the broker could not be told is the `warning`, so that the password is not lost."""
+    login = _Login(settings, certificate=certificate)
+    with write_tx(db) as tx:
+        old = devices.in_use(tx, username)
+        if old is None:
+            raise _not_in_use(username)
+        code, vehicle = old["code"], vehicles.by_code(tx, old["code"])
+        if vehicle is None or vehicle["disabled_at"]:
+            raise Refused("it is disabled", subject=code, hint=f"depotbox vehicle enable {code}")
+        new = login.add(tx, old["vehicle_id"], code, now, who)
+        if old["position_source"]:
+            _make_source(tx, new, now, who)
+        devices.revoke(tx, username, now)
+        audit.record(tx, who, "device.revoked", "device", old["uid"], now, f"{username}, replaced by {new}")
+    told = login.told(new, code, f"{accounts.ROOT}/vehicles/{code}/gps/{new}")
+    try:
+        access.push_off(settings, username)
+    except DepotError as error:
+        _log.warning("fleet.broker_not_told", device=username, error=str(error))
+        return structs.replace(told, warning=told.warning or f"{username} may stay connected: {error}")
+    return told
 
 
 class _Login:

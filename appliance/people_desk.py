@@ -84,7 +84,7 @@ def _keep_an_administrator(tx: Tx, before: Row) -> None:
         raise Refused(
             "this is the last administrator",
             subject=before["email"],
-            hint="make another user administrator first: depotbox user set-role",
+            hint="make another user administrator first",
         )
 
 

@@ -48,9 +48,12 @@ from web.gate import Gate
 from web.hub import Hub
 from web.pages import api as api_page
 from web.pages import board, crew_acts, new_trip, shell, trip, trip_acts, work
+from web.pages import drivers as driver_pages
 from web.pages import help as help_page
 from web.pages import inbox as inbox_page
+from web.pages import patients as patient_pages
 from web.pages import system as system_page
+from web.pages import vehicles as vehicle_pages
 from web.parts import Parts, utc_now
 from web.positions import Positions
 from web.problems import HANDLERS as PROBLEMS
@@ -86,6 +89,9 @@ PAGES = (
     trip_acts,
     new_trip,
     crew_acts,
+    vehicle_pages,
+    driver_pages,
+    patient_pages,
 )
 
 MAX_BODY_BYTES = 5 * 1024 * 1024

@@ -6,13 +6,12 @@ from datetime import datetime
 
 import click
 
-from appliance import clock, log
+from appliance import clock, log, shift_desk
 from appliance.cli.depot import opened, operator
 from appliance.cli.options import ID, LocalTime, json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
-from appliance.errors import InputError, NotFound
-from appliance.storage import audit, people, shifts, vehicles
+from appliance.storage import shifts
 from appliance.storage.db import write_tx
 
 MINUTES = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
@@ -33,18 +32,10 @@ def shift() -> None:
 def add(settings: Settings, vehicle: str, driver: str, start: datetime | None, end: datetime) -> None:
     """Add a shift of DRIVER on VEHICLE (their codes), and print its number."""
     now = clock.now()
-    starts_at = start.replace(tzinfo=settings.zone) if start else now
+    starts_at = start.replace(tzinfo=settings.zone) if start else None
     ends_at = end.replace(tzinfo=settings.zone)
-    if ends_at <= max(starts_at, now):
-        raise InputError("expected a time after the start, and after now", subject=f"--end {end:%Y-%m-%dT%H:%M}")
     with opened(settings) as db, write_tx(db) as tx:
-        van, person = vehicles.by_code(tx, vehicle), people.driver_by_code(tx, driver)
-        if van is None or van["disabled_at"]:
-            raise NotFound("no such vehicle", subject=vehicle, hint="`depotbox vehicle list` shows them")
-        if person is None or person["disabled_at"]:
-            raise NotFound("no such driver", subject=driver, hint="`depotbox driver list` shows them")
-        id = shifts.add(tx, van["id"], person["id"], starts_at, ends_at, operator(), now)
-        audit.record(tx, operator(), "shift.added", "vehicle", van["uid"], now, driver)
+        id = shift_desk.add(tx, vehicle, driver, starts_at, ends_at, who=operator(), now=now)
     click.echo(id)
 
 
@@ -69,9 +60,5 @@ def list_(settings: Settings, with_past: bool, as_json: bool) -> None:
 def end(settings: Settings, id: int) -> None:
     """End the shift ID now; one that has not begun is taken back."""
     with opened(settings) as db, write_tx(db) as tx:
-        if not shifts.end(tx, id, clock.now()):
-            raise NotFound(
-                "no such shift, or it is over", subject=f"shift {id}", hint="`depotbox shift list` shows them"
-            )
-        audit.record(tx, operator(), "shift.ended", "shift", str(id), clock.now())
+        shift_desk.end(tx, id, who=operator(), now=clock.now())
     click.echo(f"Shift {id} is over.")

@@ -55,6 +55,11 @@ def shown(db: Database) -> list[Row]:
     return rows(db, f"{_ALERT} WHERE {_SHOWN} ORDER BY a.id")
 
 
+def of_vehicle(db: Database, vehicle_id: int, limit: int) -> list[Row]:
+    """The outages of a vehicle, newest first."""
+    return rows(db, f"{_ALERT} WHERE a.vehicle_id = ? ORDER BY a.id DESC LIMIT ?", vehicle_id, limit)
+
+
 def page(db: Database, only_open: bool, limit: int, offset: int) -> tuple[list[Row], int]:
     """A page of alerts, newest first, and how many there are in all; `only_open`: those that need somebody now."""
     where = _SHOWN if only_open else "1"

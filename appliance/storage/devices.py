@@ -135,7 +135,7 @@ def position_source_at(db: Database, vehicle_id: int, at: datetime) -> int | Non
 def make_source(tx: Tx, username: str, now: datetime) -> Row | None:
     """Makes a device its vehicle's position source, from `now` on, and returns its row with the vehicle's code; None
     where no such device is in use. One that is it already stays it."""
-    found = _in_use(tx, username)
+    found = in_use(tx, username)
     if found is not None and not found["position_source"]:
         tx.conn.execute(
             "UPDATE devices SET position_source = 0 WHERE vehicle_id = ? AND revoked_at IS NULL", (found["vehicle_id"],)
@@ -145,7 +145,8 @@ def make_source(tx: Tx, username: str, now: datetime) -> Row | None:
     return found
 
 
-def _in_use(db: Database, username: str) -> Row | None:
+def in_use(db: Database, username: str) -> Row | None:
+    """The device with its vehicle's `code`; None where it is unknown or revoked."""
     return row(
         db,
         "SELECT devices.*, code FROM devices JOIN vehicles ON vehicles.id = vehicle_id"
@@ -193,7 +194,7 @@ def revoke(tx: Tx, username: str, now: datetime) -> Row | None:
 
     When it was the position source, the oldest device that its vehicle still has becomes it.
     """
-    found = _in_use(tx, username)
+    found = in_use(tx, username)
     if found is None:
         return None
     tx.conn.execute("UPDATE devices SET revoked_at = ? WHERE id = ?", (times.text(now), found["id"]))

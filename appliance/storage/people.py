@@ -65,6 +65,11 @@ def patients(db: Database) -> list[Row]:
     return rows(db, "SELECT * FROM patients WHERE erased_at IS NULL ORDER BY name COLLATE NOCASE, id")
 
 
+def count_patients(db: Database) -> int:
+    """How many patients there are who were not erased."""
+    return int(value(db, "SELECT count(*) FROM patients WHERE erased_at IS NULL"))
+
+
 def patient_by_name(db: Database, name: str) -> Row | None:
     return row(db, "SELECT * FROM patients WHERE name = ? AND erased_at IS NULL ORDER BY id LIMIT 1", name)
 

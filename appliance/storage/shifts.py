@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from appliance.domain.trip import RUNNING
 from appliance.storage import times, uids
-from appliance.storage.db import Row, Tx, insert, rows
+from appliance.storage.db import Row, Tx, insert, rows, value
 
 _RUNNING = ", ".join(f"'{state}'" for state in sorted(RUNNING))
 
@@ -58,6 +58,24 @@ def listed(db: Database, ends_after: datetime | None) -> list[Row]:
         " WHERE ends_at > ? ORDER BY starts_at, shifts.id",
         times.text(ends_after) if ends_after else "",
     )
+
+
+def of_driver(db: Database, driver_id: int, limit: int) -> list[Row]:
+    """The shifts of a driver, the last to begin first, with the code of the vehicle."""
+    return rows(
+        db,
+        "SELECT shifts.id, vehicles.code AS vehicle, starts_at, ends_at FROM shifts"
+        " JOIN vehicles ON vehicles.id = vehicle_id WHERE driver_id = ?"
+        " ORDER BY starts_at DESC, shifts.id DESC LIMIT ?",
+        driver_id,
+        limit,
+    )
+
+
+def driver_of(db: Database, id: int) -> str | None:
+    """The code of the driver whose shift it is; None where there is none."""
+    found = value(db, "SELECT code FROM shifts JOIN drivers ON drivers.id = driver_id WHERE shifts.id = ?", id)
+    return None if found is None else str(found)
 
 
 def at_work(db: Database, now: datetime | None) -> dict[str, Row]:

@@ -100,6 +100,10 @@ def test_what_the_api_says_lets_a_device_in_and_what_it_revokes_or_disables_is_o
     assert not tried(second)
     assert with_broker.post("/api/v1/vehicles/V1/enable").json()["disabled_at"] is None
     assert tried(second)
+    third = with_broker.post("/api/v1/vehicles/V1/devices/V1-2/replace", json={}).json()
+    assert "warning" not in third
+    assert not tried(second)
+    assert tried(third)
 
 
 def test_a_secret_is_told_once(client: Client) -> None:

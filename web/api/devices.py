@@ -28,6 +28,12 @@ class NewDevice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     certificate: bool = False
 
 
+class Replacement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The device that takes the place of another."""
+
+    certificate: bool = False
+
+
 class Device(Struct, frozen=True, kw_only=True):
     """A device; nothing secret."""
 
@@ -66,7 +72,7 @@ def add_device(parts: Given, code: FromPath[str], data: RequestBody[NewDevice]) 
 def revoke_device(parts: Given, code: FromPath[str], username: FromPath[str]) -> Page[Device]:
     """When it was the position source, the oldest device that the vehicle still has becomes it."""
     with parts.db() as db:
-        _must_be_of(db, code, username)
+        must_be_of(db, code, username)
         fleet.revoke_device(db, parts.settings, username, now=parts.now(), who=parts.who)
         return _devices(db, code)
 
@@ -79,9 +85,26 @@ def revoke_device(parts: Given, code: FromPath[str], username: FromPath[str]) ->
 )
 def make_source(parts: Given, code: FromPath[str], username: FromPath[str]) -> Page[Device]:
     with parts.db() as db:
-        _must_be_of(db, code, username)
+        must_be_of(db, code, username)
         fleet.make_source(db, username, now=parts.now(), who=parts.who)
         return _devices(db, code)
+
+
+@post(
+    "/vehicles/{code:str}/devices/{username:str}/replace",
+    sync_to_thread=True,
+    summary="Shut a device out for good, and add another in its place",
+    responses={409: ResponseSpec(Problem, description="No listener for certificates, or the vehicle is disabled")},
+)
+def replace_device(
+    parts: Given, code: FromPath[str], username: FromPath[str], data: RequestBody[Replacement]
+) -> Credentials:
+    """What the new device is set up with, told now and never again. It is the position source where the old one was."""
+    with parts.db() as db:
+        must_be_of(db, code, username)
+        return fleet.replace_device(
+            db, parts.settings, username, certificate=data.certificate, now=parts.now(), who=parts.who
+        )
 
 
 def _devices(db: Database, code: str) -> Page[Device]:
@@ -93,9 +116,10 @@ def _devices(db: Database, code: str) -> Page[Device]:
     return Page(found, len(found))
 
 
-def _must_be_of(db: Database, code: str, username: str) -> None:
+def must_be_of(db: Database, code: str, username: str) -> None:
+    """Raises NotFound where it is no device of that vehicle."""
     if username not in {device.username for device in _devices(db, code).items}:
         raise NotFound("the vehicle has no such device", subject=username)
 
 
-HANDLERS: list[Any] = [list_devices, add_device, revoke_device, make_source]
+HANDLERS: list[Any] = [list_devices, add_device, revoke_device, make_source, replace_device]

@@ -1,4 +1,4 @@
-"""`/api/v1/drivers`, and `/api/v1/expiring`: papers that end."""
+"""`/api/v1/drivers`, `/api/v1/shifts`, and `/api/v1/expiring`: papers that end."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter, RequestBody
 from msgspec import Meta, Struct
 
-from appliance import driver_desk
+from appliance import driver_desk, shift_desk
 from appliance.driver_desk import DriverDetails
 from appliance.errors import NotFound
-from appliance.storage import board, people
+from appliance.storage import board, people, shifts
 from appliance.storage.db import write_tx
 from appliance.storage.expiring import expiring
 from web.api.answers import Driver, Page, make
 from web.parts import Given, Parts
 from web.problems import Problem
 
+WithPast = Annotated[bool, QueryParameter(name="past", description="those that are over, too")]
 Within = Annotated[int, QueryParameter(ge=0, le=3660, description="days from today on")]
 
 
@@ -41,6 +42,25 @@ class DriverRecord(Struct, frozen=True, kw_only=True):
     licence_expires_on: date | None
     documents_expire_on: date | None
     disabled_at: datetime | None
+
+
+class NewShift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A driver (the code) has a vehicle (the code), from now on where no start is given."""
+
+    vehicle: str
+    driver: str
+    starts_at: Annotated[datetime, Meta(tz=True)] | None = None
+    ends_at: Annotated[datetime, Meta(tz=True)]
+
+
+class Shift(Struct, frozen=True, kw_only=True):
+    """One that was taken back before it began ends as it starts."""
+
+    id: int
+    vehicle: str
+    driver: str
+    starts_at: datetime
+    ends_at: datetime
 
 
 class Expiring(Struct, frozen=True, kw_only=True):
@@ -107,6 +127,29 @@ def enable_driver(parts: Given, code: FromPath[str]) -> DriverRecord:
     return _read(parts, code)
 
 
+@get("/shifts", sync_to_thread=True, summary="Shifts that are not over, by their start")
+def list_shifts(parts: Given, with_past: WithPast = False) -> Page[Shift]:
+    with parts.db() as db:
+        found = shifts.listed(db, None if with_past else parts.now())
+    return Page([make(Shift, row) for row in found], len(found))
+
+
+@post("/shifts", sync_to_thread=True, summary="A driver has a vehicle for a time")
+def add_shift(parts: Given, data: RequestBody[NewShift]) -> Shift:
+    with parts.db() as db:
+        with write_tx(db) as tx:
+            id = shift_desk.add(
+                tx, data.vehicle, data.driver, data.starts_at, data.ends_at, who=parts.who, now=parts.now()
+            )
+        return next(make(Shift, row) for row in shifts.listed(db, None) if row["id"] == id)
+
+
+@post("/shifts/{shift_id:int}/end", sync_to_thread=True, status_code=204, summary="End a shift now, or take it back")
+def end_shift(parts: Given, shift_id: FromPath[int]) -> None:
+    with parts.db() as db, write_tx(db) as tx:
+        shift_desk.end(tx, shift_id, who=parts.who, now=parts.now())
+
+
 @get("/expiring", sync_to_thread=True, summary="Licences and documents that end soon, or have ended")
 def list_expiring(parts: Given, within_days: Within = 30) -> Page[Expiring]:
     """Of drivers and vehicles in service, the first to end first. The day is the depot's own."""
@@ -126,5 +169,5 @@ def _read(parts: Parts, code: str) -> DriverRecord:
 
 HANDLERS: list[Any] = [
     list_drivers, list_driver_records, get_driver, add_driver, change_driver, disable_driver, enable_driver,
-    list_expiring,
+    list_expiring, list_shifts, add_shift, end_shift,
 ]  # fmt: skip

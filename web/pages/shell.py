@@ -32,6 +32,9 @@ from web.parts import Given, Parts
 
 RAIL: tuple[tuple[str, str, str, Permission], ...] = (
     ("/", "today", "Today", Permission.view),
+    ("/vehicles", "vehicles", "Vehicles", Permission.view),
+    ("/drivers", "drivers", "Drivers", Permission.dispatch),
+    ("/patients", "patients", "Patients", Permission.patients),
     ("/work", "work", "Work", Permission.view),
     ("/system", "system", "System", Permission.view),
     ("/help", "help", "Help", Permission.view),
