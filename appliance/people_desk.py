@@ -1,12 +1,15 @@
 """What is decided about the people who use the pages: who is one, in which role, and how they come to a password.
 
-There is always an active administrator once there was one: the last cannot be disabled or get another role.
+There is always an active administrator once there was one: the last cannot be disabled or get another role. One who has
+not chosen a password yet does not count beside one who has: nobody might ever use the link.
 """
 
 from __future__ import annotations
 
 import secrets
 from datetime import datetime, timedelta
+
+from msgspec import UNSET, Struct, UnsetType
 
 from appliance import jobs, passwords, typed
 from appliance.domain.access import Role
@@ -19,11 +22,42 @@ LINK_VALID = timedelta(days=1)
 """Of a link that somebody hands over by hand."""
 
 
+class UserDetails(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of a user; what is left out stays as it is."""
+
+    name: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
+
+
+_CHECKS: dict[str, typed.Check] = {"name": typed.name, "email": typed.address}
+
+
 def add_user(tx: Tx, email: str, name: str, role: str, *, who: str, now: datetime) -> Ask:
     """Adds a user and asks for the welcome mail. Raises InputError, naming what is wrong."""
-    email, name = typed.address(email, "email"), typed.name(name, "name")
-    id = users.add(tx, email, name, role, now)
-    return _welcome(tx, id, "user.added", who, now, role)
+    return _welcome(tx, _add(tx, email, name, role, now), "user.added", who, now, role)
+
+
+def add_user_with_link(tx: Tx, email: str, name: str, role: str, *, who: str, now: datetime) -> str:
+    """Adds a user without a mail and returns a token as `password_link` does. Raises InputError like `add_user`."""
+    found = users.get(tx, _add(tx, email, name, role, now))
+    assert found is not None
+    audit.record(tx, who, "user.added", "user", found["uid"], now, role)
+    return password_link(tx, found["email"], who=who, now=now)
+
+
+def change_user(tx: Tx, email: str, details: UserDetails, *, who: str, now: datetime) -> None:
+    """Changes what `details` gives. With another address earlier links to choose a password stop to work: they went to
+    the old one. Raises NotFound, InputError, and Refused like `set_role`."""
+    found = _user(tx, email)
+    changed = typed.changed(details, _CHECKS, found)
+    if changed:
+        users.change(tx, found["id"], **changed)
+        if "email" in changed:
+            users.drop_password_links(tx, found["id"])
+        audit.record(tx, who, "user.changed", "user", found["uid"], now, ", ".join(sorted(changed)))
+    if details.role is not UNSET:
+        set_role(tx, changed.get("email", email), details.role, who=who, now=now)
 
 
 def welcome(tx: Tx, email: str, *, who: str, now: datetime) -> Ask:
@@ -78,13 +112,15 @@ def enable(tx: Tx, email: str, *, who: str, now: datetime) -> None:
 
 
 def _keep_an_administrator(tx: Tx, before: Row) -> None:
-    """Undoes (by raising, in the caller's transaction) what would leave the depot without an administrator."""
-    was_one = before["role"] == Role.administrator and not before["disabled_at"]
-    if was_one and not users.any_administrator(tx):
+    """Undoes (by raising, in the caller's transaction) what would leave the depot without an administrator, or without
+    one who can log in where there was one."""
+    if before["role"] != Role.administrator or before["disabled_at"]:
+        return
+    if not users.any_administrator(tx, with_password=before["password_hash"] is not None):
         raise Refused(
             "this is the last administrator",
             subject=before["email"],
-            hint="make another user administrator first",
+            hint="make another user administrator first, one who has chosen a password",
         )
 
 
@@ -101,6 +137,10 @@ def active(tx: Tx, email: str) -> Row:
     if found["disabled_at"]:
         raise Refused("the user is disabled", subject=email)
     return found
+
+
+def _add(tx: Tx, email: str, name: str, role: str, now: datetime) -> int:
+    return users.add(tx, typed.address(email, "email"), typed.name(name, "name"), role, now)
 
 
 def _welcome(tx: Tx, id: int, action: str, who: str, now: datetime, detail: str) -> Ask:

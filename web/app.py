@@ -39,7 +39,9 @@ from web.api import (
     payers,
     schedules,
     system,
+    tokens,
     trips,
+    users,
     vehicles,
 )
 from web.assets import Assets
@@ -53,6 +55,7 @@ from web.pages import help as help_page
 from web.pages import inbox as inbox_page
 from web.pages import patients as patient_pages
 from web.pages import system as system_page
+from web.pages import users as user_pages
 from web.pages import vehicles as vehicle_pages
 from web.parts import Parts, utc_now
 from web.positions import Positions
@@ -76,6 +79,8 @@ API = (
     patients,
     inbox,
     handovers,
+    users,
+    tokens,
 )
 PAGES = (
     shell,
@@ -92,6 +97,7 @@ PAGES = (
     vehicle_pages,
     driver_pages,
     patient_pages,
+    user_pages,
 )
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
@@ -190,4 +196,4 @@ async def _end_streams(parts: Parts) -> None:
 
 def _ended(parts: Parts, keys: set[str]) -> set[str]:
     with parts.db() as db:
-        return access.ended(db, keys)
+        return access.ended(db, keys, parts.now())

@@ -1,4 +1,4 @@
-"""`/login`, `/sign-in`, `/logout` and `/account`: who comes in, who goes, and changing one's own password."""
+"""`/login`, `/sign-in`, `/logout` and `/account`: who comes in, who goes, and one's own password, logins and tokens."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from litestar import Request, Response, get, post
 from litestar.concurrency import sync_to_thread
@@ -21,16 +23,22 @@ from msgspec import Meta, Struct
 
 from appliance import access, log, passwords
 from appliance.domain.access import LONGEST
-from appliance.errors import InputError
-from appliance.storage import users
+from appliance.errors import DepotError, InputError
+from appliance.storage import api_tokens, times, users
 from appliance.storage.db import Row, write_tx
+from web import browsers, cards, forms, tokens
+from web.api.tokens import create, end_others, person, revoke_own
+from web.forms import Form
 from web.gate import COOKIE, SECURE_COOKIE, local_path, session_token
+from web.pages import shell
 from web.parts import Given, Parts
 from web.throttle import Throttle
+from web.typed import Fields, number
 
 MARK, SECURE_MARK = "depot-known", "__Host-depot-known"
 """The cookie by which a browser that has logged in before is told from others at the same address."""
 MARK_S = 365 * 24 * 3600
+CHANGED = "Your password is changed. Wherever else you were logged in, you are not any more."
 AT_ONCE = 4
 """Attempts of one address that are looked at at a time."""
 
@@ -116,7 +124,7 @@ def handlers(door: Door) -> list[Any]:
             return _login_page(
                 email, place, _waiting(wait_s) if wait_s else "E-mail address or password is wrong", bool(wait_s)
             )
-        token = await sync_to_thread(_begin, parts, user, session_token(request))
+        token = await sync_to_thread(_begin, parts, user, session_token(request), _browser(request))
         _log.info("web.logged_in", user=user["id"])
         return Redirect(place, status_code=303, cookies=[_cookie(request, token), _mark(parts, request, user)])
 
@@ -124,7 +132,7 @@ def handlers(door: Door) -> list[Any]:
     def sign_in(parts: Given, request: Request[Any, Any, Any], token: FromPath[str]) -> Redirect:
         """Behind the links that a demonstration prints."""
         with parts.db() as db, write_tx(db) as tx:
-            session = access.use_sign_in_link(tx, token, parts.instant())
+            session = access.use_sign_in_link(tx, token, parts.instant(), _browser(request))
         return Redirect("/", status_code=303, cookies=[_cookie(request, session)])
 
     @post("/logout", sync_to_thread=True, status_code=303, include_in_schema=False)
@@ -133,30 +141,58 @@ def handlers(door: Door) -> list[Any]:
             access.end_session(tx, session_token(request) or "")
         return Redirect("/login", status_code=303, cookies=[_cookie(request, "", max_age=0)])
 
-    @get("/account", sync_to_thread=False, include_in_schema=False)
-    def account_page() -> Template:
-        return _account_page({})
+    @get("/account", sync_to_thread=True, include_in_schema=False)
+    def account_page(parts: Given, changed: FromQuery[bool] = False) -> Template:
+        return _account_page(parts, done=CHANGED if changed else "")
 
     @post("/account/password", status_code=200, include_in_schema=False)
     async def change_password(
         parts: Given, request: Request[Any, Any, Any], data: Annotated[Change, _FORM]
     ) -> Response[Any]:
         """Ends every session of the user, and begins a new one here."""
-        assert parts.caller is not None
-        user = await sync_to_thread(_user, parts, parts.caller.user.email)
+
+        async def refused(field: str, said: str) -> Template:
+            form = Form("password", {}, {field: f"{said[:1].upper()}{said[1:]}."})
+            return await sync_to_thread(_account_page, parts, form=form)
+
+        user = await sync_to_thread(_user, parts, person(parts).user.email)
         assert user is not None
         right = await door.fits(parts, request, user, user["email"], data.current)
         if right is not True:
-            return _account_page({"current": "That is not your password" if right is False else _waiting(right)})
+            return await refused("current", "That is not your password" if right is False else _waiting(right))
         try:
             passwords.check(user, data.password, data.again)
         except InputError as error:
-            return _account_page({"password": error.what})
+            return await refused("password", error.what)
         digest = await door.hashing(lambda: passwords.hashed(data.password))
-        token = await sync_to_thread(_change, parts, user, digest)
-        return _account_page({}, done=True, cookies=[_cookie(request, token)])
+        token = await sync_to_thread(_change, parts, user, digest, _browser(request))
+        return Redirect("/account?changed=true", status_code=303, cookies=[_cookie(request, token)])
 
-    return [login_page, log_in, sign_in, log_out, account_page, change_password]
+    @post("/account/sessions/end-others", sync_to_thread=True, status_code=200, include_in_schema=False)
+    def sessions_end(parts: Given) -> Template:
+        ended = end_others(parts)
+        return _account_page(parts, done=f"You are logged out in {ended} other browser{'' if ended == 1 else 's'}.")
+
+    @post("/account/tokens", sync_to_thread=True, status_code=200, include_in_schema=False)
+    def token_make(parts: Given, data: Fields) -> Template:
+        try:
+            days = number(data, "days")
+            _, token = create(parts, data.get("name", ""), data.get("scope", ""), days)
+        except DepotError as error:
+            return _account_page(parts, form=forms.refused("token", data, error))
+        return _account_page(parts, done="The token is made.", token=token)
+
+    @post("/account/tokens/{token_id:int}/revoke", sync_to_thread=True, status_code=200, include_in_schema=False)
+    def token_revoke(parts: Given, token_id: FromPath[int]) -> Template:
+        try:
+            revoke_own(parts, token_id)
+        except DepotError as error:
+            return _account_page(parts, form=forms.refused(f"token-{token_id}", {}, error))
+        return _account_page(parts, done="The token is revoked.")
+
+    return [
+        login_page, log_in, sign_in, log_out, account_page, change_password, sessions_end, token_make, token_revoke,
+    ]  # fmt: skip
 
 
 def _user(parts: Parts, email: str) -> Row | None:
@@ -164,17 +200,21 @@ def _user(parts: Parts, email: str) -> Row | None:
         return users.by_email(db, email)
 
 
-def _begin(parts: Parts, user: Row, before: str | None) -> str:
+def _browser(request: Request[Any, Any, Any]) -> str:
+    return browsers.name(request.headers.get("user-agent", ""))
+
+
+def _begin(parts: Parts, user: Row, before: str | None, browser: str) -> str:
     with parts.db() as db, write_tx(db) as tx:
         if before:
             access.end_session(tx, before)
-        return access.begin_session(tx, user["id"], parts.instant())
+        return access.begin_session(tx, user["id"], parts.instant(), browser)
 
 
-def _change(parts: Parts, user: Row, digest: str) -> str:
+def _change(parts: Parts, user: Row, digest: str, browser: str) -> str:
     with parts.db() as db, write_tx(db) as tx:
         passwords.change(tx, user["id"], user["password_hash"], digest, parts.now())
-        return access.begin_session(tx, user["id"], parts.instant())
+        return access.begin_session(tx, user["id"], parts.instant(), browser)
 
 
 def _login_page(email: str, place: str, complaint: str, waits: bool = False) -> Template:
@@ -183,9 +223,26 @@ def _login_page(email: str, place: str, complaint: str, waits: bool = False) -> 
     return Template("login.html", context=context, status_code=status)
 
 
-def _account_page(complaints: dict[str, str], *, done: bool = False, cookies: list[Cookie] | None = None) -> Template:
-    context = {"complaints": complaints, "done": done, "shortest": passwords.SHORTEST}
-    return Template("account.html", context=context, status_code=400 if complaints else 200, cookies=cookies)
+def _account_page(parts: Parts, *, done: str = "", form: Form | None = None, token: str = "") -> Template:
+    caller, now, zone = person(parts), parts.now(), parts.settings.zone
+    with parts.db() as db:
+        sessions = access.sessions_of(db, caller.user.id, parts.instant())
+        own = api_tokens.listed(db, caller.user.id)
+    return shell.page(
+        parts, "account.html", here="/account", done=done, form=form, token=token, shortest=passwords.SHORTEST,
+        sessions=[_session(row, caller.key, now, zone) for row in sessions],
+        tokens=[tokens.shown(row, now, zone) for row in reversed(own)],
+        scopes=tokens.scopes(caller.user.role), ends=tokens.ENDS,
+    )  # fmt: skip
+
+
+def _session(row: Row, current: str, now: datetime, zone: ZoneInfo) -> dict[str, Any]:
+    return {
+        "browser": row["browser"],
+        "current": row["token_hash"] == current,
+        "since": cards.moment(times.parse(row["created_at"]), now, zone),
+        "seen": cards.moment(times.parse(row["seen_at"]), now, zone),
+    }
 
 
 def _waiting(wait_s: float) -> str:

@@ -23,6 +23,13 @@ def text(typed: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     return {name: typed[name] for name in names if name in typed}
 
 
+def number(typed: Mapping[str, str], name: str) -> int | None:
+    """A whole number, None where the field is empty."""
+    given = typed.get(name, "").strip()
+    with _expected("a whole number", name):
+        return int(given) if given else None
+
+
 def day(typed: Mapping[str, str], name: str) -> date | None:
     """A day, None where the field is empty."""
     given = typed.get(name, "").strip()

@@ -31,12 +31,13 @@ def token() -> None:
     help="read: nothing is changed; write: all of the user's role but administering; admin: all of it.",
 )
 @click.option("--name", default="api", show_default=True, help="What the token is for.")
+@click.option("--days", type=click.IntRange(1, access.TOKEN_DAYS), help="It ends by itself after so many days.")
 @json_option
 @with_settings
-def create(settings: Settings, email: str, scope: str, name: str, as_json: bool) -> None:
+def create(settings: Settings, email: str, scope: str, name: str, days: int | None, as_json: bool) -> None:
     """Make an API token and print it: this once, for only its hash is kept."""
     with opened(settings) as db, write_tx(db) as tx:
-        id, made = access.create_token(tx, email, name, scope, who=operator(), now=clock.now())
+        id, made = access.create_token(tx, email, name, scope, days=days, who=operator(), now=clock.now())
     click.echo(json.dumps({"id": id, "token": made}) if as_json else made)
 
 
@@ -47,7 +48,7 @@ def list_(settings: Settings, as_json: bool) -> None:
     """List the tokens, never the secrets themselves."""
     with opened(settings) as db:
         found = api_tokens.listed(db)
-    times = ("created_at", "last_used_at", "revoked_at")
+    times = ("created_at", "expires_at", "last_used_at", "revoked_at")
     if not as_json:
         found = [row | {name: local(row[name], settings.zone) for name in times} for row in found]
     print_list(found, as_json=as_json, empty="no tokens; make one: depotbox token create", right=("id",))

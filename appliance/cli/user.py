@@ -6,10 +6,12 @@ import click
 
 from appliance import clock, log, people_desk
 from appliance.cli.depot import opened, operator
+from appliance.cli.details import given
 from appliance.cli.options import json_option, with_settings
 from appliance.cli.run import url
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
+from appliance.people_desk import UserDetails
 from appliance.storage import users
 from appliance.storage.db import write_tx
 
@@ -57,6 +59,19 @@ def password_link(settings: Settings, email: str) -> None:
     with opened(settings) as db, write_tx(db) as tx:
         token = people_desk.password_link(tx, email, who=operator(), now=clock.now())
     click.echo(f"{url(settings)}password/{token}")
+
+
+@user.command("set")
+@click.argument("email")
+@click.option("--name", help="What people call them.")
+@click.option("--email", "new_email", help="Another address; links that were sent to the old one stop to work.")
+@with_settings
+def set_(settings: Settings, email: str, name: str | None, new_email: str | None) -> None:
+    """Change the user with the address EMAIL; what is not given stays as it is."""
+    details = UserDetails(**given({"name": name, "email": new_email}))
+    with opened(settings) as db, write_tx(db) as tx:
+        people_desk.change_user(tx, email, details, who=operator(), now=clock.now())
+    click.echo(f"{new_email or email} is changed.")
 
 
 @user.command("set-role")

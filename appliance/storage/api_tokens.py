@@ -10,8 +10,12 @@ from sqlite_utils import Database
 from appliance.storage import times, uids
 from appliance.storage.db import Row, Tx, insert, row, rows, update
 
+_COUNTS = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?1)"
 
-def add(tx: Tx, user_id: int, name: str, scope: str, token_hash: str, now: datetime) -> int:
+
+def add(
+    tx: Tx, user_id: int, name: str, scope: str, token_hash: str, now: datetime, expires_at: datetime | None = None
+) -> int:
     return insert(
         tx,
         "api_tokens",
@@ -21,6 +25,7 @@ def add(tx: Tx, user_id: int, name: str, scope: str, token_hash: str, now: datet
         scope=scope,
         token_hash=token_hash,
         created_at=times.text(now),
+        expires_at=times.text(expires_at) if expires_at else None,
     )
 
 
@@ -30,12 +35,14 @@ def get(db: Database, id: int) -> Row | None:
     )
 
 
-def of_hash(db: Database, token_hash: str) -> Row | None:
-    """The token with its user's `email`, `user_name` and `role`; None where it is revoked or its user disabled."""
+def of_hash(db: Database, token_hash: str, now: datetime) -> Row | None:
+    """The token with its user's `email`, `user_name` and `role`; None where it is revoked or has expired, or its user
+    is disabled."""
     return row(
         db,
         "SELECT api_tokens.*, email, users.name AS user_name, role FROM api_tokens JOIN users ON users.id = user_id"
-        " WHERE token_hash = ? AND revoked_at IS NULL AND disabled_at IS NULL",
+        f" WHERE token_hash = ?2 AND {_COUNTS} AND disabled_at IS NULL",
+        times.text(now),
         token_hash,
     )
 
@@ -44,18 +51,19 @@ def listed(db: Database, user_id: int | None = None) -> list[Row]:
     """All, or those of one user, by user and age; never their hashes."""
     return rows(
         db,
-        "SELECT api_tokens.id, email, api_tokens.name, scope, api_tokens.created_at, last_used_at, revoked_at"
+        "SELECT api_tokens.id, email, api_tokens.name, scope, api_tokens.created_at, expires_at, last_used_at,"
+        " revoked_at"
         " FROM api_tokens JOIN users ON users.id = user_id WHERE ?1 IS NULL OR user_id = ?1 "
         " ORDER BY email, api_tokens.id",
         user_id,
     )
 
 
-def existing(db: Database, token_hashes: Collection[str]) -> set[str]:
+def existing(db: Database, token_hashes: Collection[str], now: datetime) -> set[str]:
     """Those of them that still count."""
     marks = ", ".join("?" * len(token_hashes))
-    query = f"SELECT token_hash FROM api_tokens WHERE revoked_at IS NULL AND token_hash IN ({marks})"
-    return {found["token_hash"] for found in rows(db, query, *token_hashes)}
+    query = f"SELECT token_hash FROM api_tokens WHERE {_COUNTS} AND token_hash IN ({marks})"
+    return {found["token_hash"] for found in rows(db, query, times.text(now), *token_hashes)}
 
 
 def used(tx: Tx, id: int, now: datetime) -> None:

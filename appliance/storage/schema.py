@@ -26,7 +26,7 @@ CREATE TABLE password_links (
 -- A login in one browser. Ages by the clock that nobody can set: domain/access.py, Instant.
 CREATE TABLE sessions (
   id INTEGER PRIMARY KEY, token_hash TEXT NOT NULL UNIQUE, user_id INTEGER NOT NULL REFERENCES users (id),
-  created_at TEXT NOT NULL,
+  created_at TEXT NOT NULL, browser TEXT NOT NULL DEFAULT '', -- in words
   age_s REAL NOT NULL DEFAULT 0,         -- when it was last seen
   seen_at TEXT NOT NULL, seen_boot TEXT NOT NULL, seen_uptime_s REAL NOT NULL
 ) STRICT;
@@ -35,7 +35,7 @@ CREATE INDEX sessions_user ON sessions (user_id, id);
 CREATE TABLE api_tokens (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, user_id INTEGER NOT NULL REFERENCES users (id),
   name TEXT NOT NULL, scope TEXT NOT NULL CHECK (scope IN ('read', 'write', 'admin')),
-  token_hash TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL, last_used_at TEXT, revoked_at TEXT
+  token_hash TEXT NOT NULL UNIQUE, created_at TEXT NOT NULL, expires_at TEXT, last_used_at TEXT, revoked_at TEXT
 ) STRICT;
 CREATE INDEX api_tokens_user ON api_tokens (user_id, id);
 

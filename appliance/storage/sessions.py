@@ -15,13 +15,14 @@ MOST = 20
 """Of one user, in so many browsers at once; the oldest gives way."""
 
 
-def add(tx: Tx, token_hash: str, user_id: int, now: Instant) -> None:
+def add(tx: Tx, token_hash: str, user_id: int, now: Instant, browser: str = "") -> None:
     insert(
         tx,
         "sessions",
         token_hash=token_hash,
         user_id=user_id,
         created_at=times.text(now.at),
+        browser=browser,
         seen_at=times.text(now.at),
         seen_boot=now.boot,
         seen_uptime_s=now.uptime_s,
@@ -41,6 +42,11 @@ def get(db: Database, token_hash: str) -> Row | None:
         " WHERE token_hash = ? AND disabled_at IS NULL",
         token_hash,
     )
+
+
+def of_user(db: Database, user_id: int) -> list[Row]:
+    """The sessions of a user, the newest first, those too that are over and that nobody has asked for since."""
+    return rows(db, "SELECT * FROM sessions WHERE user_id = ? ORDER BY id DESC", user_id)
 
 
 def existing(db: Database, token_hashes: Collection[str]) -> set[str]:
@@ -85,5 +91,6 @@ def delete(tx: Tx, token_hash: str) -> None:
     tx.conn.execute("DELETE FROM sessions WHERE token_hash = ?", (token_hash,))
 
 
-def delete_of_user(tx: Tx, user_id: int) -> None:
-    tx.conn.execute("DELETE FROM sessions WHERE user_id = ?", (user_id,))
+def delete_of_user(tx: Tx, user_id: int, *, but: str = "") -> int:
+    """Ends all sessions of a user but the one with this hash; returns how many."""
+    return tx.conn.execute("DELETE FROM sessions WHERE user_id = ? AND token_hash <> ?", (user_id, but)).rowcount

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlite_utils import Database
 
@@ -19,7 +20,7 @@ def add(tx: Tx, email: str, name: str, role: str, now: datetime) -> int:
     if role not in ROLES:
         raise InputError(f"expected one of {', '.join(ROLES)}", subject=f"role {role!r}")
     if by_email(tx, email):
-        raise InputError("there is already a user with this address", subject="email")
+        raise _known_address()
     return insert(tx, "users", uid=uids.new(), email=email, name=name, role=role, created_at=times.text(now))
 
 
@@ -79,6 +80,13 @@ def drop_password_links(tx: Tx, user_id: int) -> None:
     tx.conn.execute("DELETE FROM password_links WHERE user_id = ? AND used_at IS NULL", (user_id,))
 
 
+def change(tx: Tx, id: int, **columns: Any) -> None:
+    """Sets columns. Raises InputError for an address that another user has."""
+    if "email" in columns and (other := by_email(tx, columns["email"])) and other["id"] != id:
+        raise _known_address()
+    update(tx, "users", id, **columns)
+
+
 def set_password(tx: Tx, id: int, password_hash: str) -> None:
     update(tx, "users", id, password_hash=password_hash)
 
@@ -91,6 +99,11 @@ def set_disabled(tx: Tx, id: int, at: datetime | None) -> None:
     update(tx, "users", id, disabled_at=times.text(at) if at else None)
 
 
-def any_administrator(db: Database) -> bool:
-    """Whether there is an active one."""
-    return bool(value(db, "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'administrator' AND disabled_at IS NULL)"))
+def any_administrator(db: Database, *, with_password: bool = False) -> bool:
+    """Whether there is an active one; `with_password`: one who has chosen a password, and so can log in."""
+    query = "SELECT EXISTS (SELECT 1 FROM users WHERE role = 'administrator' AND disabled_at IS NULL AND {})"
+    return bool(value(db, query.format("password_hash IS NOT NULL" if with_password else "1")))
+
+
+def _known_address() -> InputError:
+    return InputError("there is already a user with this address", subject="email")

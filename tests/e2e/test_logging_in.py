@@ -82,7 +82,7 @@ def test_a_dispatcher_logs_in_by_keyboard_changes_the_password_and_logs_out(open
     for name, typed in (("current", GOOD), ("password", NEXT), ("again", NEXT)):
         page.fill(f"#{name}", typed)
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Your password is changed").wait_for()
+    page.get_by_role("status").get_by_text("Your password is changed").wait_for()
 
     page.goto(opened.url)
     page.click("#me-button")

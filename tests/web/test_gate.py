@@ -49,6 +49,7 @@ def test_each_change_needs_more_than_looking(client: Client) -> None:
     """By the table itself, so that no new handler lets a viewer change something."""
     own = {"log_in", "log_out", "set_password", "change_password", "set_up"}
     own |= {"inbox_read", "inbox_read_one", "read_notifications", "read_notification"}
+    own |= {"sessions_end", "token_make", "token_revoke", "make_own_token", "revoke_own_token", "end_own_sessions"}
     changing = {name for name, method, _ in routes(client.app) if method not in SAFE_METHODS}
     assert len(changing) > 15
     for name in changing - own:

@@ -193,7 +193,7 @@ def test_what_is_wrong_with_a_change_is_said(
 ) -> None:
     sign_in(client, depot, "dispatcher")
     answer = change(client, **form)
-    assert (answer.status_code, said in answer.text) == (400, True)
+    assert (answer.status_code, said in answer.text) == (422, True)
     assert value(db, "SELECT password_hash FROM users WHERE email = ?", ANN) == DIGEST
     assert client.get("/").status_code == 200
 

@@ -90,7 +90,8 @@ def test_a_lost_device_is_replaced_by_one_that_takes_its_part(client: Client, de
     assert [(one["username"], one["position_source"], one["revoked_at"] is None) for one in devices] == [
         ("V1-1", False, False), ("V1-2", True, True),
     ]  # fmt: skip
-    assert client.post("/vehicles/V1/devices/V1-1/replace", data={}).status_code == 422
+    again = client.post("/vehicles/V1/devices/V1-1/replace", data={})
+    assert (again.status_code, "no such device in use" in words(again.text)) == (422, True)
     assert client.post("/vehicles/V2/devices/V1-2/replace", data={}).status_code == 422  # not of that vehicle
     made = client.post("/api/v1/vehicles/V1/devices/V1-2/replace", json={})
     assert (made.status_code, made.json()["username"]) == (201, "V1-3")
@@ -108,6 +109,7 @@ def test_a_vehicle_with_a_trip_stays_in_service_and_the_page_says_why(client: Cl
     assert "assign the trips to another vehicle" in words(answer.text)
     assert "is in service again" in words(client.post("/vehicles/V8/enable").text)
     assert "is out of service" in words(client.post("/vehicles/V8/disable").text)
+    assert "disabled already" in words(client.post("/vehicles/V8/disable").text)
 
 
 def test_a_vehicles_page_tells_its_outages_and_a_viewer_no_devices(

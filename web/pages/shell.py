@@ -35,6 +35,7 @@ RAIL: tuple[tuple[str, str, str, Permission], ...] = (
     ("/vehicles", "vehicles", "Vehicles", Permission.view),
     ("/drivers", "drivers", "Drivers", Permission.dispatch),
     ("/patients", "patients", "Patients", Permission.patients),
+    ("/users", "users", "Users", Permission.administer),
     ("/work", "work", "Work", Permission.view),
     ("/system", "system", "System", Permission.view),
     ("/help", "help", "Help", Permission.view),
