@@ -86,10 +86,12 @@ def generate(
     )
 
 
-def ask_to_send(tx: Tx, invoice_id: int, now: datetime) -> jobs.Ask:
-    """Asks for the invoice to be mailed, or put on the print list: one job waits at a time."""
+def ask_to_send(tx: Tx, invoice_id: int, now: datetime, *, copy: int = 0) -> jobs.Ask:
+    """Asks for the invoice to be mailed, or put on the print list: one job waits at a time. `copy` counts how often it
+    went out again by mail."""
+    arguments = {"invoice_id": invoice_id} | ({"copy": copy} if copy else {})
     key = f"invoice-mail:{invoice_id}"
-    return jobs.enqueue(tx, "billing.tasks.send_invoice_email", now=now, key=key, invoice_id=invoice_id)
+    return jobs.enqueue_call(tx, "billing.tasks.send_invoice_email", arguments, now=now, key=key)
 
 
 def billable(tx: Tx, trip_id: int, settings: Settings) -> bool:

@@ -16,7 +16,7 @@ from appliance.domain.trip import State as TripState
 from appliance.errors import InputError, NotFound, Refused
 from appliance.events import Event
 from appliance.jobs import Ask
-from appliance.storage import adjustments, audit, invoices, jobs, times, trips
+from appliance.storage import adjustments, audit, credit_notes, invoices, jobs, mails, payers, times, trips
 from appliance.storage.db import Row, Tx
 
 WAITING = "waiting"
@@ -96,9 +96,11 @@ def void(
     if not 1 <= len(reason) <= _LONGEST_REASON:
         raise InputError(f"expected a text of 1 to {_LONGEST_REASON} characters", subject="reason")
     found = _live(tx, invoice_id)
-    if sum(invoices.payments(tx, invoice_id)):
+    if invoices.paid_cents(tx, invoice_id):
         hint = "take it back first, as a payment below zero"
         raise Refused("something was paid on it", subject=found["number"], hint=hint)
+    if credit_notes.credited_cents(tx, invoice_id):
+        raise Refused("a credit note stands against it", subject=found["number"], hint="credit the rest of it instead")
     invoices.void(tx, invoice_id, reason, now)
     trips.note_unbilled(tx, found["trip_id"], Blocked.voided.value)
     audit.record(tx, who, "invoice.voided", "invoice", found["uid"], now, reason)
@@ -122,14 +124,19 @@ def dismiss_adjustment(tx: Tx, id: int, seen_cents: int, who: str, now: datetime
 
 
 def send(tx: Tx, invoice_id: int, who: str, now: datetime) -> Ask:
-    """Asks for an invoice to be mailed, or put on the print list, whose job was given up. Raises NotFound, and Refused
-    where that has happened or the invoice is void."""
+    """Asks for an invoice to be mailed, or put on the print list: one whose job was given up, or once more one that
+    went out before, as a copy to the payer's address of today. Raises NotFound, and Refused for a void one and for one
+    that waits to be printed already."""
     found = _live(tx, invoice_id)
-    if found["sent_at"] or found["print_listed_at"]:
-        done = "mailed" if found["sent_at"] else "on the print list"
-        raise Refused(f"it is {done} already", subject=found["number"])
-    audit.record(tx, who, "invoice.asked_to_send", "invoice", found["uid"], now)
-    return billing.ask_to_send(tx, invoice_id, now)
+    payer = payers.get(tx, found["payer_id"])
+    waits = found["print_listed_at"] and not found["printed_at"]
+    if waits and not (payer and billing.recipient(tx, payer)):
+        raise Refused("it is on the print list already", subject=found["number"])
+    if not (found["sent_at"] or found["print_listed_at"]):
+        audit.record(tx, who, "invoice.asked_to_send", "invoice", found["uid"], now)
+        return billing.ask_to_send(tx, invoice_id, now)
+    audit.record(tx, who, "invoice.asked_to_send_again", "invoice", found["uid"], now)
+    return billing.ask_to_send(tx, invoice_id, now, copy=mails.copies(tx, "invoice", found["uid"]) + 1)
 
 
 def pay(tx: Tx, invoice_id: int, amount_cents: int, paid_on: date, reference: str, who: str, now: datetime) -> Event:
@@ -142,11 +149,23 @@ def pay(tx: Tx, invoice_id: int, amount_cents: int, paid_on: date, reference: st
         raise InputError("expected a day that has come", subject="paid_on")
     invoices.add_payment(tx, invoice_id, amount_cents, paid_on, " ".join(reference.split())[:100], who, now)
     audit.record(tx, who, "invoice.payment", "invoice", found["uid"], now, str(amount_cents))
-    owed = invoice.balance_cents(found["total_cents"], invoices.payments(tx, invoice_id))
-    if owed <= 0 and found["state"] != State.paid:
-        invoices.set_state(tx, invoice_id, State.paid, "paid", now)
-    elif owed > 0 and found["state"] == State.paid:
-        invoices.set_state(tx, invoice_id, State.issued, "unpaid", now)
+    return weigh(tx, invoice_id, now)
+
+
+def weigh(tx: Tx, invoice_id: int, now: datetime) -> Event:
+    """Moves an invoice to the state that follows from what is owed on it, after a payment or a credit. A dispute stays
+    one until it is settled, or nothing is owed."""
+    found = invoices.get(tx, invoice_id)
+    assert found is not None
+    before = after = State(found["state"])
+    if found["owed_cents"] > 0:
+        after = State.disputed if before is State.disputed else State.issued
+    elif invoices.paid_cents(tx, invoice_id) <= 0 and credit_notes.credited_cents(tx, invoice_id):
+        after = State.credited
+    else:
+        after = State.paid
+    if after is not before:
+        invoices.set_state(tx, invoice_id, after, "unpaid" if after is State.issued else after.value, now)
     return _changed(tx, invoice_id)
 
 

@@ -25,17 +25,17 @@ class Letter(post.Letter):
     document: dict[str, Any]
 
 
-def prepare(tx: Tx, invoice_id: int, settings: Settings, now: datetime, job_id: str) -> Letter | None:
+def prepare(tx: Tx, invoice_id: int, settings: Settings, now: datetime, job_id: str, copy: int = 0) -> Letter | None:
     """The letter to deliver after the commit; its mail row says `sending` from now on.
 
     None where nothing is to be mailed: the invoice is void, was sent, or goes on the print list (where it is put).
-    The recipient is the payer's address of today. Raises NotFound for an unknown invoice, Busy while another job
-    sends it.
+    The recipient is the payer's address of today. A `copy` (1, 2, ...) goes out although the invoice was sent, each as
+    a mail of its own. Raises NotFound for an unknown invoice, Busy while another job sends it.
     """
     found = invoices.get(tx, invoice_id)
     if found is None:
         raise NotFound("no such invoice", subject=f"invoice {invoice_id}")
-    if found["state"] == invoice.State.void or found["sent_at"] or found["print_listed_at"]:
+    if found["state"] == invoice.State.void or (not copy and (found["sent_at"] or found["print_listed_at"])):
         return None
     payer = payers.get(tx, found["payer_id"])
     recipient = billing.recipient(tx, payer) if payer else None
@@ -49,10 +49,10 @@ def prepare(tx: Tx, invoice_id: int, settings: Settings, now: datetime, job_id: 
         tx,
         settings,
         kind=KIND,
-        key=found["uid"],
+        key=mails.copy_key(found["uid"], copy) if copy else found["uid"],
         recipient=recipient,
-        subject=f"Invoice {found['number']} from {document['issuer']['name']}",
-        text=text(document),
+        subject=f"{'Copy of invoice' if copy else 'Invoice'} {found['number']} from {document['issuer']['name']}",
+        text=text(document, copy=bool(copy)),
         job_id=job_id,
         now=now,
     )
@@ -79,10 +79,10 @@ def delivered(tx: Tx, letter: Letter, now: datetime) -> None:
     invoices.mark_sent(tx, letter.invoice_id, now)
 
 
-def text(document: dict[str, Any]) -> str:
+def text(document: dict[str, Any], *, copy: bool = False) -> str:
     """The mail itself: what a biller needs to file it. Who travelled, and from where to where, is in the PDF only."""
     return (
-        f"Please find attached invoice {document['number']}"
+        f"Please find attached {'a copy of ' if copy else ''}invoice {document['number']}"
         f" for the patient transport on {invoice.day(document['trip']['pickup'])}.\n"
         "\n"
         f"Amount due:   {invoice.money(document['total_cents'], document['currency'])}\n"

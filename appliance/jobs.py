@@ -28,6 +28,7 @@ TASKS: dict[str, Queue] = {
     "trips.tasks.cleanup_old_gps_data": "low_priority",
     "billing.tasks.generate_invoice": "normal",
     "billing.tasks.send_invoice_email": "low_priority",
+    "billing.tasks.send_credit_note": "low_priority",
     "billing.tasks.process_overdue_invoices": "low_priority",
     "billing.tasks.send_reminder": "low_priority",
     "billing.tasks.bill_unblocked_trips": "low_priority",

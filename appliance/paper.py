@@ -29,13 +29,17 @@ MAX_LINES = 10
 class Paper(FPDF):
     """A4 with the box's two fonts, the same bytes for the same content: what it is dated and called comes from outside.
 
-    `title` heads the second page and those after it; `imprint` stands at the foot of each beside the page number.
+    `title` heads the second page and those after it; `imprint` stands at the foot of each beside the page number. With
+    several letters `page_counts` says of each how many pages it has.
     Raises ConfigError where the fonts are missing.
     """
 
     def __init__(self, title: str, dated: date) -> None:
         super().__init__(format="A4")
         self.imprint = ""
+        self.page_counts: list[int] = []
+        self.before = self.pages_of_letter = 0
+        self._next: tuple[str, str] | None = None
         for style, name in FONTS.items():
             file = paths.VENDOR_DIR / name
             if not file.is_file():
@@ -52,8 +56,19 @@ class Paper(FPDF):
         self.c_margin = 0
         self.ink()
 
+    def begin_letter(self, title: str, imprint: str) -> None:
+        """Another letter on a page of its own, which counts its own pages. The footer of the page before is still that
+        of the letter before."""
+        self._next = (self.clean(title), self.clean(imprint))
+        self.add_page()
+
     def header(self) -> None:
-        if self.page_no() > 1:
+        if self._next:
+            self.heading, self.imprint = self._next
+            self._next = None
+            self.before = self.page - 1
+            self.pages_of_letter = self.page_counts.pop(0) if self.page_counts else 0
+        elif self.page_no() > 1:
             self.ink(SMALL, GREY)
             self.cell(WIDTH, LINE, f"{self.heading}, continued", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
             self.rule(self.y + 1)
@@ -66,8 +81,14 @@ class Paper(FPDF):
         self.ink(SMALL, GREY)
         self.cell(120, LINE, self.clipped(self.imprint, 120))
         # {nb} becomes the number of pages once it is known; set flush right by the width that it will have.
-        self.set_x(LEFT + WIDTH - self.get_string_width(f"Page {self.page_no()} of {self.page_no()}"))
-        self.cell(0, LINE, f"Page {self.page_no()} of {{nb}}")
+        number = self.page_no() - self.before
+        self.set_x(LEFT + WIDTH - self.get_string_width(f"Page {number} of {self.pages_of_letter or number}"))
+        self.cell(0, LINE, f"Page {number} of {self.pages_of_letter or '{nb}'}")
+
+    def throw_away(self) -> None:
+        """Closes what was drawn on for a trial and is not put out."""
+        for font in self.fonts.values():
+            font.close()  # type: ignore[union-attr]
 
     def ink(self, size: float = BODY, colour: tuple[int, int, int] = INK, *, bold: bool = False) -> None:
         self.set_font("dejavu", "B" if bold else "", size)

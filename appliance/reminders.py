@@ -12,7 +12,7 @@ from appliance.domain import invoice
 from appliance.domain.invoice import Bucket
 from appliance.errors import NotFound, Transient
 from appliance.post import Letter
-from appliance.storage import identity, invoices, notifications, payers, reminders, times
+from appliance.storage import identity, invoices, ledger, notifications, payers, reminders, times
 from appliance.storage.db import Row, Tx
 
 KIND = "reminder"
@@ -66,7 +66,7 @@ def begin(tx: Tx, reminder_id: int, settings: Settings, now: datetime, job_id: s
     payer = payers.get(tx, current["payer_id"]) if current else None
     if current is None or payer is None or current["state"] != invoice.State.issued:
         return None
-    owed = invoice.balance_cents(current["total_cents"], invoices.payments(tx, current["id"]))
+    owed = current["owed_cents"]
     recipient = billing.recipient(tx, payer)
     if owed <= 0 or recipient is None or reminders.last_stage(tx, current["id"]) > found["stage"]:
         return None
@@ -101,12 +101,7 @@ def text(current: Row, owed_cents: int, settings: Settings) -> str:
 def aging(db: Database, settings: Settings, now: datetime) -> dict[Bucket, tuple[int, int]]:
     """Per bucket: how many unpaid invoices, and what is still owed on them, in minor units."""
     today = now.astimezone(settings.zone).date()
-    found = dict.fromkeys(Bucket, (0, 0))
-    for row in invoices.unpaid(db):
-        bucket = invoice.aging_bucket(times.day(row["due_on"]), today)
-        count, cents = found[bucket]
-        found[bucket] = (count + 1, cents + row["total_cents"] - row["paid_cents"])
-    return found
+    return {bucket: ledger.owed(db, *invoice.due_between(bucket, today)) for bucket in Bucket}
 
 
 def _check_payments_news(tx: Tx, settings: Settings, now: datetime) -> None:

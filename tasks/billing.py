@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from appliance import billing, clock, invoice_desk, invoice_mail, log, post, reminders
+from appliance import billing, clock, credit_mail, invoice_desk, invoice_mail, log, post, reminders
 from tasks.box import box
 from tasks.celery import app
 from tasks.durable import Durable, current_job, finishing
@@ -26,15 +26,15 @@ def generate_invoice(trip_id: int) -> dict[str, Any]:
 
 
 @app.task(base=Durable, name="billing.tasks.send_invoice_email")
-def send_invoice_email(invoice_id: int) -> str:
+def send_invoice_email(invoice_id: int, copy: int = 0) -> str:
     """Mails the PDF to who pays, once; a payer without mail (or a patient without consent) goes on the print list.
 
     The mail's own row goes `sending -> sent` around the send: a crash in between sends it once more, with the same
-    Message-ID.
+    Message-ID. A `copy` (1, 2, ...) goes out although the invoice did, because a person asked for it.
     """
     settings = box().settings
     letter = send(
-        lambda tx: invoice_mail.prepare(tx, invoice_id, settings, clock.now(), current_job()),
+        lambda tx: invoice_mail.prepare(tx, invoice_id, settings, clock.now(), current_job(), copy),
         lambda prepared: invoice_mail.deliver(prepared, settings),
     )
     with finishing() as step:
@@ -43,6 +43,23 @@ def send_invoice_email(invoice_id: int) -> str:
         step.result = said = "sent" if letter else "nothing to send"
     if letter:
         _log.info("invoice.mailed", invoice=invoice_id)
+    return said
+
+
+@app.task(base=Durable, name="billing.tasks.send_credit_note")
+def send_credit_note(credit_note_id: int) -> str:
+    """Mails the PDF of a credit note to who was invoiced, once, or puts it on the print list."""
+    settings = box().settings
+    letter = send(
+        lambda tx: credit_mail.prepare(tx, credit_note_id, settings, clock.now(), current_job()),
+        lambda prepared: credit_mail.deliver(prepared, settings),
+    )
+    with finishing() as step:
+        if letter:
+            credit_mail.delivered(step.tx, letter, step.now)
+        step.result = said = "sent" if letter else "nothing to send"
+    if letter:
+        _log.info("credit_note.mailed", credit_note=credit_note_id)
     return said
 
 

@@ -163,7 +163,7 @@ def issue(tx: Tx, cast: Cast, trip_id: int, **more: Any) -> int:
     ]
     return invoices.add(
         tx, number=number, trip_id=trip_id, payer_id=cast.payer, lines=lines, issued=issued, due=issued,
-        currency="GBP", distance_m=1000.0, document={"number": number}, now=NOON, **more,
+        currency="GBP", distance_m=1000.0, now=NOON, **{"document": {"number": number}} | more,
     )  # fmt: skip
 
 

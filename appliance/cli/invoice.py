@@ -15,7 +15,7 @@ from appliance.config import Settings
 from appliance.domain.invoice import AdjustmentState, State, minor_units, money
 from appliance.errors import NotFound
 from appliance.events import Event, Publisher
-from appliance.storage import adjustments, board, invoices
+from appliance.storage import adjustments, invoices, ledger
 from appliance.storage.db import Row, Tx, write_tx
 
 
@@ -27,7 +27,7 @@ def invoice() -> None:
 
 @invoice.command("list")
 @click.option("--state", type=click.Choice([state.value for state in State]), help="Only invoices in this state.")
-@click.option("--delivery", type=click.Choice(tuple(board.DELIVERY)), help="Only those that went out in this way.")
+@click.option("--delivery", type=click.Choice(tuple(ledger.DELIVERY)), help="Only those that went out in this way.")
 @click.option("--limit", type=LIMIT, default=100, show_default=True, help="How many at most.")
 @json_option
 @with_settings
@@ -35,7 +35,7 @@ def list_(settings: Settings, state: str | None, delivery: str | None, limit: in
     """List invoices, the newest first. A patient who pays is named on the pages only. `--delivery print` is the print
     list; `none` has not gone out."""
     with opened(settings) as db:
-        found, total = board.invoices(db, state, limit, 0, delivery)
+        found, total = ledger.invoices(db, ledger.Which(state=state, delivery=delivery), limit, 0)
     rows = [
         {
             "number": one["number"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -25,10 +24,12 @@ MINOR_DIGITS = dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 
 
 
 class State(StrEnum):
-    """Where an invoice is in its life."""
+    """Where an invoice is in its life. Nothing is owed on one that is `paid`, or `credited`: taken back in whole by
+    credit notes before anything was paid."""
 
     issued = auto()
     paid = auto()
+    credited = auto()
     disputed = auto()
     void = auto()
 
@@ -50,6 +51,16 @@ class Bucket(StrEnum):
     days_31_60 = "31-60"
     days_61_90 = "61-90"
     over_90 = "90+"
+
+
+_OVERDUE_DAYS: dict[Bucket, tuple[int | None, int | None]] = {
+    Bucket.current: (None, 0),
+    Bucket.days_1_30: (1, 30),
+    Bucket.days_31_60: (31, 60),
+    Bucket.days_61_90: (61, 90),
+    Bucket.over_90: (91, None),
+}
+"""The fewest and the most days past the due date of a bucket; None where there is no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,13 @@ def number(depot: str, year: int, series: str, count: int) -> str:
     if count < 1:
         raise ValueError(f"invoices are counted from 1, not {count}")
     return f"{depot}-{year}-{series}{count:06d}"
+
+
+def credit_number(depot: str, year: int, series: str, count: int) -> str:
+    """The number of a credit note: `LIV-2026-CN-A000003`. They are counted beside the invoices, and no invoice has such
+    a number."""
+    found = number(depot, year, series, count)
+    return f"{depot}-{year}-CN-{found.removeprefix(f'{depot}-{year}-')}"
 
 
 def parse(text: str) -> Number:
@@ -109,9 +127,14 @@ def due_on(issued: date, terms_days: int) -> date:
     return issued + timedelta(days=terms_days)
 
 
-def balance_cents(total: int, payments: Iterable[int]) -> int:
-    """What is still owed, in minor units; below zero if too much was paid. A returned payment counts as negative."""
-    return total - sum(payments)
+def credit_tax(total_cents: int, tax_cents: int, credited_cents: int, amount_cents: int) -> int:
+    """The tax in a credit of `amount_cents`, after credits of `credited_cents` in all, on an invoice of this total with
+    this tax: its share, rounded half up so that credits of the whole total take back the whole tax, not a cent more."""
+
+    def share(cents: int) -> int:
+        return (2 * tax_cents * cents + total_cents) // (2 * total_cents)
+
+    return share(credited_cents + amount_cents) - share(credited_cents)
 
 
 def stage_due(due: date, today: date) -> int | None:
@@ -127,14 +150,16 @@ def stage_due(due: date, today: date) -> int | None:
 
 def aging_bucket(due: date, today: date) -> Bucket:
     """The column of the aging list in which an unpaid invoice stands."""
-    overdue_days = (today - due).days
-    if overdue_days < 1:
-        return Bucket.current
-    if overdue_days <= 30:
-        return Bucket.days_1_30
-    if overdue_days <= 60:
-        return Bucket.days_31_60
-    return Bucket.days_61_90 if overdue_days <= 90 else Bucket.over_90
+    return next(bucket for bucket in Bucket if due >= due_between(bucket, today)[0])
+
+
+def due_between(bucket: Bucket, today: date) -> tuple[date, date]:
+    """The first and the last due date of the invoices in this column of the aging list."""
+    youngest, oldest = _OVERDUE_DAYS[bucket]
+    return (
+        date.min if oldest is None else today - timedelta(days=oldest),
+        date.max if youngest is None else today - timedelta(days=youngest),
+    )
 
 
 def money(cents: int, currency: str) -> str:

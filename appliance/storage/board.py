@@ -122,48 +122,6 @@ def drivers(db: Database) -> list[Row]:
     )
 
 
-_INVOICE = """
-SELECT i.id, i.uid, i.number, i.trip_id, t.ref AS trip_ref, y.name AS payer, y.kind AS payer_kind, i.state, i.issued_on,
-  i.due_on, i.issued_at, i.currency, i.total_cents, i.tax_cents, i.distance_m, i.sent_at, i.print_listed_at,
-  i.voided_at, i.void_reason,
-  (SELECT old.number FROM invoices old WHERE old.id = i.replaces_id) AS replaces,
-  (SELECT coalesce(sum(p.amount_cents), 0) FROM payments p WHERE p.invoice_id = i.id) AS paid_cents
-FROM invoices i JOIN trips t ON t.id = i.trip_id JOIN payers y ON y.id = i.payer_id
-"""
-
-
-DELIVERY = {
-    "mailed": "i.sent_at IS NOT NULL",
-    "print": "i.print_listed_at IS NOT NULL AND i.sent_at IS NULL AND i.state <> 'void'",
-    "none": "i.sent_at IS NULL AND i.print_listed_at IS NULL AND i.state <> 'void'",
-}
-"""How an invoice reached its payer: by mail, on the print list, not at all (yet)."""
-
-
-def invoices(
-    db: Database, state: str | None, limit: int, offset: int, delivery: str | None = None
-) -> tuple[list[Row], int]:
-    """A page of invoices, newest first, and how many there are in all; of one state, of one way of DELIVERY."""
-    where, args = ("i.state = ?", (state,)) if state is not None else ("1", ())
-    where += f" AND {DELIVERY[delivery]}" if delivery else ""
-    total = value(db, f"SELECT count(*) FROM invoices i WHERE {where}", *args)
-    return rows(db, f"{_INVOICE} WHERE {where} ORDER BY i.id DESC LIMIT ? OFFSET ?", *args, limit, offset), int(total)
-
-
-def invoice(db: Database, invoice_id: int) -> Row | None:
-    return row(db, f"{_INVOICE} WHERE i.id = ?", invoice_id)
-
-
-def invoice_lines(db: Database, invoice_id: int) -> list[Row]:
-    return rows(db, "SELECT * FROM invoice_lines WHERE invoice_id = ? ORDER BY position", invoice_id)
-
-
-def invoice_document(db: Database, invoice_id: int) -> tuple[str, str] | None:
-    """The number of an invoice and its document (JSON text, frozen at issue), or None."""
-    found = row(db, "SELECT number, document FROM invoices WHERE id = ?", invoice_id)
-    return (found["number"], found["document"]) if found else None
-
-
 def jobs(
     db: Database, state: str | None, limit: int, offset: int, *, queue: str = "", q: str = ""
 ) -> tuple[list[Row], int]:

@@ -18,6 +18,7 @@ _TEXTS = {
     "payments": ("reference",),
     "trip_events": ("reason", "note"),
     "invoices": ("void_reason",),
+    "credit_notes": ("reason",),
 }
 """Where people or programs may have written a name: table -> columns. The two logs cannot be changed."""
 

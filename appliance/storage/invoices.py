@@ -19,13 +19,13 @@ def next_number(tx: Tx, depot: str, year: int) -> str:
     """Takes the next number of the year. It moves in the invoice's own transaction, so a rolled-back invoice gives
     its number back and a committed one keeps it for ever."""
     series = identity.series(tx)
-    count = value(
-        tx,
-        "INSERT INTO invoice_counters VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last",
-        year,
-        series,
-    )
-    return invoice.number(depot, year, series, count)
+    return invoice.number(depot, year, series, count_on(tx, year, series))
+
+
+def count_on(tx: Tx, year: int, series: str) -> int:
+    """The next count of a year and series; those of credit notes begin with `CN-`."""
+    query = "INSERT INTO invoice_counters VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last"
+    return int(value(tx, query, year, series))
 
 
 def add(
@@ -60,6 +60,7 @@ def add(
         currency=currency,
         total_cents=sum(line.amount_cents for line in lines),
         tax_cents=sum(line.amount_cents for line in lines if line.kind == "tax"),
+        owed_cents=sum(line.amount_cents for line in lines),
         distance_m=distance_m,
         document=json.dumps(document, sort_keys=True, ensure_ascii=False),
     )
@@ -135,33 +136,49 @@ def add_payment(tx: Tx, id: int, amount_cents: int, paid_on: date, reference: st
 
 
 def unpaid(db: Database) -> list[Row]:
-    """Issued invoices on which something is owed: with `paid_cents`, and `last_stage`, the highest stage reminded."""
+    """Issued invoices on which something is owed, the oldest due first: `id`, `number`, `payer_id`, `due_on`,
+    `owed_cents`, and `last_stage`, the highest stage reminded."""
     return rows(
         db,
-        "SELECT invoices.*, coalesce(paid, 0) AS paid_cents, last_stage FROM invoices"
-        " LEFT JOIN (SELECT invoice_id, sum(amount_cents) AS paid FROM payments GROUP BY invoice_id) AS p"
-        "  ON p.invoice_id = invoices.id"
-        " LEFT JOIN (SELECT invoice_id, max(stage) AS last_stage FROM reminders GROUP BY invoice_id) AS r"
-        "  ON r.invoice_id = invoices.id"
-        " WHERE state = 'issued' AND total_cents > coalesce(paid, 0) ORDER BY due_on, invoices.id",
+        "SELECT id, number, payer_id, due_on, owed_cents,"
+        " (SELECT max(stage) FROM reminders WHERE invoice_id = invoices.id) AS last_stage FROM invoices"
+        " WHERE state = 'issued' AND owed_cents > 0 ORDER BY due_on, id",
     )
 
 
-def payments(db: Database, id: int) -> list[int]:
-    """The amounts paid on an invoice, in minor units."""
-    return [r["amount_cents"] for r in rows(db, "SELECT amount_cents FROM payments WHERE invoice_id = ?", id)]
+def paid_cents(db: Database, id: int) -> int:
+    """What was paid on an invoice, less what was returned, in minor units."""
+    return int(value(db, "SELECT coalesce(sum(amount_cents), 0) FROM payments WHERE invoice_id = ?", id))
 
 
 def mark_sent(tx: Tx, id: int, now: datetime) -> None:
-    tx.conn.execute("UPDATE invoices SET sent_at = ? WHERE id = ? AND sent_at IS NULL", (times.text(now), id))
+    """When it was mailed first. What still waits to be printed needs not be any more."""
+    tx.conn.execute(
+        "UPDATE invoices SET sent_at = coalesce(sent_at, ?),"
+        " print_listed_at = CASE WHEN printed_at IS NOT NULL THEN print_listed_at END WHERE id = ?",
+        (times.text(now), id),
+    )
     _log(tx, id, "sent", now)
 
 
 def mark_print_listed(tx: Tx, id: int, now: datetime) -> None:
+    """Puts it on the print list, also once more after it was printed."""
     tx.conn.execute(
-        "UPDATE invoices SET print_listed_at = ? WHERE id = ? AND print_listed_at IS NULL", (times.text(now), id)
+        "UPDATE invoices SET print_listed_at = ?, printed_at = NULL WHERE id = ?"
+        " AND (print_listed_at IS NULL OR printed_at IS NOT NULL)",
+        (times.text(now), id),
     )
     _log(tx, id, "print_listed", now)
+
+
+def mark_printed(tx: Tx, id: int, now: datetime) -> bool:
+    """False where it does not wait to be printed (any more)."""
+    done = tx.conn.execute(
+        "UPDATE invoices SET printed_at = ? WHERE id = ? AND print_listed_at IS NOT NULL AND printed_at IS NULL"
+        " AND state <> 'void'",
+        (times.text(now), id),
+    )
+    return bool(done.rowcount)
 
 
 def _log(tx: Tx, id: int, kind: str, now: datetime) -> None:

@@ -233,7 +233,8 @@ def states_of_keys(db: Database) -> dict[str, str]:
     """The keys of jobs that are not done, each with its state: that of an open job, or of the newest that has ended."""
     found = rows(
         db,
-        "SELECT key, state FROM jobs WHERE state <> 'done' AND key IS NOT NULL"
+        "SELECT key, state FROM jobs"
+        " WHERE state IN ('pending', 'waiting', 'running', 'failed', 'discarded') AND key IS NOT NULL"
         " ORDER BY state IN ('pending', 'waiting', 'running'), created_at",
     )
     return {one["key"]: one["state"] for one in found}

@@ -7,12 +7,22 @@ from datetime import datetime
 from sqlite_utils import Database
 
 from appliance.storage import times
-from appliance.storage.db import Row, Tx, row
+from appliance.storage.db import Row, Tx, row, value
 
 
 def find(db: Database, kind: str, key: str) -> Row | None:
     """The one mail of a kind about one thing."""
     return row(db, "SELECT * FROM mails WHERE kind = ? AND key = ?", kind, key)
+
+
+def copies(db: Database, kind: str, key: str) -> int:
+    """How many mails there are with a copy of what the mail with this key had."""
+    return int(value(db, "SELECT count(*) FROM mails WHERE kind = ? AND key GLOB ?", kind, f"{copy_key(key, 0)[:-1]}*"))
+
+
+def copy_key(key: str, copy: int) -> str:
+    """The key of the mail with that copy."""
+    return f"{key}.copy{copy}"
 
 
 def mark_sending(

@@ -174,15 +174,25 @@ CREATE UNIQUE INDEX alerts_open ON alerts (vehicle_id) WHERE closed_at IS NULL;
 CREATE TABLE invoices (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, number TEXT NOT NULL UNIQUE,
   trip_id INTEGER NOT NULL REFERENCES trips (id), payer_id INTEGER NOT NULL REFERENCES payers (id),
-  state TEXT NOT NULL CHECK (state IN ('issued', 'paid', 'disputed', 'void')),
+  state TEXT NOT NULL CHECK (state IN ('issued', 'paid', 'credited', 'disputed', 'void')),
   replaces_id INTEGER UNIQUE REFERENCES invoices (id),
   issued_on TEXT NOT NULL, due_on TEXT NOT NULL, issued_at TEXT NOT NULL, currency TEXT NOT NULL,
-  total_cents INTEGER NOT NULL, tax_cents INTEGER NOT NULL, distance_m REAL,
-  document TEXT NOT NULL,                -- JSON of all that the PDF shows, frozen at issue
-  sent_at TEXT, print_listed_at TEXT, voided_at TEXT, void_reason TEXT
+  total_cents INTEGER NOT NULL, tax_cents INTEGER NOT NULL,
+  owed_cents INTEGER NOT NULL,           -- the total less payments and credits: triggers below keep it
+  distance_m REAL,
+  sent_at TEXT, print_listed_at TEXT, printed_at TEXT, voided_at TEXT, void_reason TEXT,
+  document TEXT NOT NULL                 -- JSON of all that the PDF shows, frozen at issue
 ) STRICT;
 CREATE UNIQUE INDEX invoices_one_live ON invoices (trip_id) WHERE state <> 'void';
-CREATE INDEX invoices_due ON invoices (state, due_on);
+-- For lists of very many, newest first: each is read and counted in one of these alone.
+CREATE INDEX invoices_issued ON invoices (issued_on, id, state, total_cents);
+CREATE INDEX invoices_state ON invoices (state, issued_on, id);
+CREATE INDEX invoices_payer ON invoices (payer_id, issued_on, id, state);
+CREATE INDEX invoices_trip ON invoices (trip_id);
+CREATE INDEX invoices_owed ON invoices (due_on, id, owed_cents, payer_id) WHERE state = 'issued' AND owed_cents > 0;
+CREATE INDEX invoices_to_print ON invoices (id)
+  WHERE print_listed_at IS NOT NULL AND printed_at IS NULL AND state <> 'void';
+CREATE INDEX invoices_voided ON invoices (voided_at) WHERE state = 'void';
 
 CREATE TABLE invoice_lines (
   id INTEGER PRIMARY KEY, invoice_id INTEGER NOT NULL REFERENCES invoices (id), position INTEGER NOT NULL,
@@ -209,6 +219,22 @@ CREATE TABLE payments (
   reference TEXT NOT NULL DEFAULT '', recorded_by TEXT NOT NULL, recorded_at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX payments_invoice ON payments (invoice_id);
+CREATE TRIGGER payments_owed AFTER INSERT ON payments
+  BEGIN UPDATE invoices SET owed_cents = owed_cents - new.amount_cents WHERE id = new.invoice_id; END;
+
+-- A credit note: takes a part of an issued invoice back, or all of it. Numbered and frozen as an invoice is.
+CREATE TABLE credit_notes (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, number TEXT NOT NULL UNIQUE,
+  invoice_id INTEGER NOT NULL REFERENCES invoices (id), issued_on TEXT NOT NULL, issued_at TEXT NOT NULL,
+  issued_by TEXT NOT NULL, currency TEXT NOT NULL, amount_cents INTEGER NOT NULL CHECK (amount_cents > 0),
+  tax_cents INTEGER NOT NULL, reason TEXT NOT NULL, sent_at TEXT, print_listed_at TEXT, printed_at TEXT,
+  document TEXT NOT NULL                 -- JSON of all that the PDF shows, frozen at issue
+) STRICT;
+CREATE INDEX credit_notes_invoice ON credit_notes (invoice_id, amount_cents);
+CREATE INDEX credit_notes_issued ON credit_notes (issued_on);
+CREATE INDEX credit_notes_to_print ON credit_notes (id) WHERE print_listed_at IS NOT NULL AND printed_at IS NULL;
+CREATE TRIGGER credit_notes_owed AFTER INSERT ON credit_notes
+  BEGIN UPDATE invoices SET owed_cents = owed_cents - new.amount_cents WHERE id = new.invoice_id; END;
 
 -- One row a stage and invoice, ever: what keeps a reminder from being sent twice.
 CREATE TABLE reminders (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from email.message import EmailMessage
@@ -15,7 +16,7 @@ import pytest
 from pypdf import PdfReader
 from sqlite_utils import Database
 
-from appliance import billing, config, dispatch, invoice_mail, jobs, post
+from appliance import billing, config, dispatch, invoice_desk, invoice_mail, jobs, post
 from appliance.config import Settings
 from appliance.dispatch import NewTrip
 from appliance.domain.fare import Rate
@@ -78,9 +79,11 @@ def issue(db: Database, settings: Settings, *, consent: bool = False, **payer: A
     return int(answer["invoice_id"])
 
 
-def prepare(db: Database, invoice_id: int, settings: Settings, job: str = "job-1") -> invoice_mail.Letter | None:
+def prepare(
+    db: Database, invoice_id: int, settings: Settings, job: str = "job-1", copy: int = 0
+) -> invoice_mail.Letter | None:
     with write_tx(db) as tx:
-        return invoice_mail.prepare(tx, invoice_id, settings, NOW, job)
+        return invoice_mail.prepare(tx, invoice_id, settings, NOW, job, copy)
 
 
 def letter_of(db: Database, invoice_id: int, settings: Settings) -> invoice_mail.Letter:
@@ -119,6 +122,56 @@ def test_a_delivered_letter_is_never_prepared_again(db: Database, settings: Sett
     assert mail(db, invoice_id)["state"] == "sent"
     assert invoice(db, invoice_id)["sent_at"] == "2026-01-27T09:35:00.000Z"
     assert prepare(db, invoice_id, settings) is None
+
+
+def test_a_copy_goes_out_once_as_a_mail_of_its_own(db: Database, settings: Settings) -> None:
+    invoice_id = issue(db, settings)
+    first = letter_of(db, invoice_id, settings)
+    with write_tx(db) as tx:
+        invoice_mail.delivered(tx, first, NOW)
+        payers.change(tx, invoice(db, invoice_id)["payer_id"], NOW, email="new@broker.example")
+        tx.conn.execute("UPDATE jobs SET state = 'done'")
+    with write_tx(db) as tx:
+        ask = invoice_desk.send(tx, invoice_id, "ann", NOW)
+        assert invoice_desk.send(tx, invoice_id, "ann", NOW) == ask
+    asked = job_rows.get(db, ask.id)
+    assert asked is not None
+    assert json.loads(asked["arguments"]) == {"invoice_id": invoice_id, "copy": 1}
+    copy = prepare(db, invoice_id, settings, "job-2", 1)
+    assert copy is not None
+    assert (copy.recipient, copy.subject[:23]) == ("new@broker.example", "Copy of invoice LIV-202")
+    assert copy.message_id != first.message_id
+    with write_tx(db) as tx:
+        invoice_mail.delivered(tx, copy, LATER)
+    assert prepare(db, invoice_id, settings, "job-2", 1) is None
+    assert invoice(db, invoice_id)["sent_at"] == "2026-01-27T09:30:00.000Z"
+    assert mails.copies(db, "invoice", invoice(db, invoice_id)["uid"]) == 1
+
+
+def test_a_printed_invoice_goes_on_the_print_list_again_when_asked_for(db: Database, settings: Settings) -> None:
+    invoice_id = issue(db, settings, delivery="print")
+    assert prepare(db, invoice_id, settings) is None
+    with write_tx(db) as tx:
+        tx.conn.execute("UPDATE jobs SET state = 'done'")
+        assert invoices.mark_printed(tx, invoice_id, NOW)
+        assert not invoices.mark_printed(tx, invoice_id, NOW)
+        invoice_desk.send(tx, invoice_id, "ann", NOW)
+    assert prepare(db, invoice_id, settings) is None
+    assert invoice(db, invoice_id)["printed_at"] is not None
+    assert prepare(db, invoice_id, settings, "job-2", 1) is None
+    assert invoice(db, invoice_id)["printed_at"] is None
+
+
+def test_what_is_mailed_after_all_need_not_be_printed(db: Database, settings: Settings) -> None:
+    invoice_id = issue(db, settings, delivery="print")
+    assert prepare(db, invoice_id, settings) is None
+    with write_tx(db) as tx:
+        payers.change(tx, invoice(db, invoice_id)["payer_id"], NOW, delivery="mail")
+    letter = prepare(db, invoice_id, settings, "job-2", 1)
+    assert letter is not None
+    with write_tx(db) as tx:
+        invoice_mail.delivered(tx, letter, LATER)
+    assert invoice(db, invoice_id)["print_listed_at"] is None
 
 
 def test_after_a_crash_while_sending_the_same_message_goes_out_again(db: Database, settings: Settings) -> None:

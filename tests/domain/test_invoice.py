@@ -15,7 +15,8 @@ from appliance.domain.invoice import (
     Number,
     State,
     aging_bucket,
-    balance_cents,
+    credit_number,
+    credit_tax,
     due_on,
     money,
     next_series,
@@ -119,7 +120,7 @@ def test_series_without_a_next_one_is_refused(series: str) -> None:
         next_series(series)
 
 
-# due dates, balance
+# due dates, credits
 
 
 @pytest.mark.parametrize(("issued", "terms_days", "due"), [
@@ -137,11 +138,29 @@ def test_terms_below_zero_are_refused() -> None:
         due_on(date(2026, 3, 1), -1)
 
 
-@pytest.mark.parametrize(("payments", "balance"), [
-    ([], 1_000), ([400, 600], 0), ([1_200], -200), ([1_000, -1_000], 1_000),
-])  # fmt: skip
-def test_balance_is_what_is_still_owed(payments: list[int], balance: int) -> None:
-    assert balance_cents(1_000, payments) == balance
+@given(
+    tax=st.integers(0, 5_000), net=st.integers(1, 100_000),
+    parts=st.lists(st.integers(1, 10_000), min_size=1, max_size=6),
+)  # fmt: skip
+def test_credits_of_the_whole_total_take_back_the_whole_tax(tax: int, net: int, parts: list[int]) -> None:
+    total, credited, taken = net + tax, 0, 0
+    for part in [*parts, total]:
+        amount = min(part, total - credited)
+        found = credit_tax(total, tax, credited, amount)
+        assert 0 <= found <= amount
+        credited, taken = credited + amount, taken + found
+    assert taken == tax
+
+
+def test_a_credit_has_its_share_of_the_tax() -> None:
+    assert credit_tax(12_000, 2_000, 0, 6_000) == 1_000
+    assert credit_tax(12_000, 0, 0, 6_000) == 0
+
+
+def test_a_credit_note_has_a_number_that_no_invoice_has() -> None:
+    assert credit_number("LIV", 2026, "A", 3) == "LIV-2026-CN-A000003"
+    with pytest.raises(ValueError, match="not an invoice number"):
+        parse(credit_number("LIV", 2026, "A", 3))
 
 
 # reminders
@@ -189,7 +208,7 @@ def test_invoice_is_reminded_of_exactly_when_it_is_no_longer_current(days: int) 
 
 
 def test_states_of_an_invoice_have_their_names_as_values() -> None:
-    assert list(State) == ["issued", "paid", "disputed", "void"]
+    assert list(State) == ["issued", "paid", "credited", "disputed", "void"]
 
 
 # money

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from appliance import invoice_desk, reminders
 from appliance.errors import NotFound
 from appliance.events import Event
-from appliance.storage import board
+from appliance.storage import ledger
 from appliance.storage.db import Row, Tx, write_tx
 from web import names
 from web.api.answers import Invoice, InvoiceLine, InvoiceState, InvoiceWithLines, Page, make
@@ -66,7 +66,7 @@ def list_invoices(
 ) -> Page[Invoice]:
     """`delivery=print` is the print list, `none` what has not gone out (yet)."""
     with parts.db() as db:
-        found, total = board.invoices(db, with_state, limit, offset, delivery)
+        found, total = ledger.invoices(db, ledger.Which(state=with_state, delivery=delivery), limit, offset)
     return Page([make(Invoice, _without_patient(row)) for row in found], total)
 
 
@@ -85,7 +85,7 @@ def invoice_as_pdf(parts: Given, invoice_id: FromPath[int]) -> Response[bytes]:
     from appliance import invoice_pdf  # here: what draws takes 30 MB, and most of the time nobody asks
 
     with parts.db() as db:
-        found, row = board.invoice_document(db, invoice_id), board.invoice(db, invoice_id)
+        found, row = ledger.invoice_document(db, invoice_id), ledger.invoice(db, invoice_id)
     if found is None or row is None:
         raise unknown(invoice_id)
     number, document = found
@@ -189,10 +189,10 @@ def _decide(parts: Parts, invoice_id: int, decide: Callable[[Tx], Event]) -> Inv
 def read(parts: Parts, invoice_id: int) -> InvoiceWithLines:
     """The invoice as it stands now. Raises NotFound."""
     with parts.db() as db:
-        row = board.invoice(db, invoice_id)
+        row = ledger.invoice(db, invoice_id)
         if row is None:
             raise unknown(invoice_id)
-        lines = [make(InvoiceLine, found) for found in board.invoice_lines(db, invoice_id)]
+        lines = [make(InvoiceLine, found) for found in ledger.invoice_lines(db, invoice_id)]
     return make(InvoiceWithLines, _without_patient(row), lines=lines)
 
 
