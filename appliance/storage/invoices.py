@@ -142,7 +142,7 @@ def unpaid(db: Database) -> list[Row]:
         db,
         "SELECT id, number, payer_id, due_on, owed_cents,"
         " (SELECT max(stage) FROM reminders WHERE invoice_id = invoices.id) AS last_stage FROM invoices"
-        " WHERE state = 'issued' AND owed_cents > 0 ORDER BY due_on, id",
+        " INDEXED BY invoices_owed WHERE state = 'issued' AND owed_cents > 0 ORDER BY due_on, id",
     )
 
 
@@ -194,15 +194,17 @@ def _log(tx: Tx, id: int, kind: str, now: datetime) -> None:
     sync_log.append(tx, "invoices", kind, found["uid"], found, now)
 
 
-def billed_since(db: Database, payer_id: int, level: str, day: date) -> str | None:
-    """The number of an invoice that is not void to this payer, for a ride of this level on that local day or later."""
+def billed_between(db: Database, payer_id: int, level: str, first: date, last: date = date.max) -> str | None:
+    """The number of an invoice that is not void to this payer, for a ride of this level from one local day through
+    another."""
     found = value(
         db,
         "SELECT number FROM invoices JOIN trips ON trips.id = trip_id"
         " WHERE invoices.payer_id = ? AND level = ? AND invoices.state <> 'void'"
-        " AND json_extract(document, '$.trip.pickup') >= ? ORDER BY invoices.id LIMIT 1",
+        " AND substr(json_extract(document, '$.trip.pickup'), 1, 10) BETWEEN ? AND ? ORDER BY invoices.id LIMIT 1",
         payer_id,
         level,
-        day.isoformat(),
+        first.isoformat(),
+        last.isoformat(),
     )
     return None if found is None else str(found)

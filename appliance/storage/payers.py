@@ -10,9 +10,10 @@ from sqlite_utils import Database
 from appliance.domain.fare import Rate
 from appliance.domain.trip import LevelOfService
 from appliance.storage import sync_log, times, uids
-from appliance.storage.db import Row, Tx, insert, row, rows, update
+from appliance.storage.db import Row, Tx, insert, row, rows, update, value
 
 _LOCAL = ("id", "uid", "payer_id")
+_CHOSEN = "kind = coalesce(?1, kind) AND (?2 = '' OR kind <> 'patient' AND instr(lower(name), lower(?2)) > 0)"
 
 
 def add(
@@ -49,9 +50,19 @@ def change(tx: Tx, id: int, now: datetime, **columns: Any) -> None:
     _log(tx, id, now)
 
 
-def listed(db: Database) -> list[Row]:
-    """All payers by name, patients who pay last and by their number."""
-    return rows(db, "SELECT * FROM payers ORDER BY patient_id, name")
+def listed(db: Database, kind: str | None = None, q: str = "", limit: int = -1, offset: int = 0) -> list[Row]:
+    """Payers by name, patients who pay last and by their number; of one kind, or with `q` in their name. A patient is
+    not found by name."""
+    return rows(
+        db,
+        f"SELECT * FROM payers WHERE {_CHOSEN} ORDER BY patient_id, name LIMIT ?3 OFFSET ?4",
+        kind, q, limit, offset,
+    )  # fmt: skip
+
+
+def count(db: Database, kind: str | None = None, q: str = "") -> int:
+    """How many `listed` has in all."""
+    return int(value(db, f"SELECT count(*) FROM payers WHERE {_CHOSEN}", kind, q))
 
 
 def by_name(db: Database, name: str) -> Row | None:
@@ -67,8 +78,25 @@ def get(db: Database, id: int) -> Row | None:
 
 
 def add_rate(tx: Tx, payer_id: int, rate: Rate, now: datetime) -> int:
-    uid = uids.new()
-    columns: dict[str, Any] = {
+    uid, columns = uids.new(), _columns(rate)
+    sync_log.append(tx, "reference", "rate", uid, columns, now)
+    return insert(tx, "rates", uid=uid, payer_id=payer_id, **columns)
+
+
+def change_rate(tx: Tx, id: int, rate: Rate, now: datetime) -> None:
+    """Puts other days and prices in the place of a rate's."""
+    columns = _columns(rate)
+    update(tx, "rates", id, **columns)
+    uid = str(value(tx, "SELECT uid FROM rates WHERE id = ?", id))
+    sync_log.append(tx, "reference", "rate", uid, columns, now)
+
+
+def rate_row(db: Database, id: int) -> Row | None:
+    return row(db, "SELECT * FROM rates WHERE id = ?", id)
+
+
+def _columns(rate: Rate) -> dict[str, Any]:
+    return {
         "level": rate.level.value,
         "valid_from": rate.valid_from.isoformat(),
         "valid_to": rate.valid_to.isoformat() if rate.valid_to else None,
@@ -84,12 +112,10 @@ def add_rate(tx: Tx, payer_id: int, rate: Rate, now: datetime) -> int:
         "no_show_cents": rate.no_show_cents,
         "tax_bp": rate.tax_bp,
     }
-    sync_log.append(tx, "reference", "rate", uid, columns, now)
-    return insert(tx, "rates", uid=uid, payer_id=payer_id, **columns)
 
 
 def close_rate(tx: Tx, id: int, valid_to: date, now: datetime) -> None:
-    """The rate that was valid until further notice ends on that day."""
+    """The rate ends on that day."""
     update(tx, "rates", id, valid_to=valid_to.isoformat())
     found = row(tx, "SELECT * FROM rates WHERE id = ?", id)
     assert found is not None

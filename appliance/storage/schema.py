@@ -189,9 +189,12 @@ CREATE INDEX invoices_issued ON invoices (issued_on, id, state, total_cents);
 CREATE INDEX invoices_state ON invoices (state, issued_on, id);
 CREATE INDEX invoices_payer ON invoices (payer_id, issued_on, id, state);
 CREATE INDEX invoices_trip ON invoices (trip_id);
-CREATE INDEX invoices_owed ON invoices (due_on, id, owed_cents, payer_id) WHERE state = 'issued' AND owed_cents > 0;
+CREATE INDEX invoices_owed ON invoices (due_on, id, owed_cents, payer_id, state)
+  WHERE state = 'issued' AND owed_cents > 0;
 CREATE INDEX invoices_to_print ON invoices (id)
   WHERE print_listed_at IS NOT NULL AND printed_at IS NULL AND state <> 'void';
+CREATE INDEX invoices_unsent ON invoices (id)
+  WHERE sent_at IS NULL AND print_listed_at IS NULL AND state <> 'void';
 CREATE INDEX invoices_voided ON invoices (voided_at) WHERE state = 'void';
 
 CREATE TABLE invoice_lines (

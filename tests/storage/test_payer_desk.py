@@ -149,3 +149,61 @@ def test_a_wrong_payer_is_refused(depot_db: Database, cast: Cast, depot: Setting
     with pytest.raises(NotFound):
         add_payer(depot_db, depot, kind="patient", patient_id=99)
     assert value(depot_db, "SELECT count(*) FROM payers") == 1
+
+
+def correct(db: Database, id: int, depot: Settings, **changes: Any) -> list[Ask]:
+    given: dict[str, Any] = {"level": LevelOfService.ambulatory, "valid_from": date(2020, 1, 1), "base_cents": 2000}
+    with write_tx(db) as tx:
+        return rate_desk.correct(tx, id, NewRate(**given | changes), depot, who="ann", now=NOON)
+
+
+def end(db: Database, id: int, day: date) -> None:
+    with write_tx(db) as tx:
+        rate_desk.end(tx, id, day, who="ann", now=NOON)
+
+
+def test_a_rate_that_nothing_was_billed_by_is_corrected(depot_db: Database, cast: Cast, depot: Settings) -> None:
+    trip = completed(depot_db, level="wheelchair")
+    bill(depot_db, trip, depot)
+    asks = correct(depot_db, 1, depot, level=LevelOfService.wheelchair, valid_from=TODAY)
+    assert [ask.name for ask in asks] == ["billing.tasks.generate_invoice"]
+    number = bill(depot_db, trip, depot)["number"]
+    with pytest.raises(Refused, match=f"{number} was billed by it"):
+        correct(depot_db, 1, depot)
+    with pytest.raises(NotFound):
+        correct(depot_db, 99, depot)
+    found = value(depot_db, "SELECT detail FROM audit_log WHERE action = 'rate.corrected'")
+    assert found == "ambulatory from 2020-01-01: wheelchair from 2026-01-26"
+
+
+def test_a_corrected_rate_overlaps_with_no_other(depot_db: Database, cast: Cast, depot: Settings) -> None:
+    add_rate(depot_db, cast.payer, depot, valid_from=TODAY)
+    for begins in (date(2020, 1, 1), TODAY + DAY):
+        with pytest.raises(Refused, match="overlaps with the one from 2026-01-26 on"):
+            correct(depot_db, 1, depot, valid_from=begins)
+    correct(depot_db, 1, depot, valid_to=TODAY - DAY)
+    assert days(depot_db, cast.payer) == [("2020-01-01", "2026-01-25"), ("2026-01-26", None)]
+
+
+def test_a_rate_ends_after_what_was_billed_by_it(depot_db: Database, cast: Cast, depot: Settings) -> None:
+    number = bill(depot_db, completed(depot_db), depot)["number"]
+    with pytest.raises(Refused, match=f"{number} was billed by it after that day"):
+        end(depot_db, 1, TODAY - DAY)
+    with pytest.raises(InputError, match="not before the first"):
+        end(depot_db, 1, date(2019, 1, 1))
+    end(depot_db, 1, TODAY)
+    assert days(depot_db, cast.payer) == [("2020-01-01", "2026-01-26")]
+    add_rate(depot_db, cast.payer, depot, valid_from=TODAY + DAY)
+    with pytest.raises(Refused, match="overlaps with the one from 2026-01-27 on"):
+        end(depot_db, 1, TODAY + DAY)
+
+
+def test_payers_are_found_by_name_and_patients_by_none(depot_db: Database, cast: Cast, depot: Settings) -> None:
+    with write_tx(depot_db) as tx:
+        patient = people.add_patient(tx, "Ada County", NOON)
+    add_payer(depot_db, depot, kind="patient", patient_id=patient)
+    assert [one["name"] for one in payers.listed(depot_db, q="cOUNTy")] == [PAYER]
+    assert payers.count(depot_db, q="county") == 1
+    assert [one["kind"] for one in payers.listed(depot_db)] == ["broker", "patient"]
+    assert payers.count(depot_db, "patient") == 1
+    assert payers.listed(depot_db, limit=1, offset=1)[0]["kind"] == "patient"
