@@ -44,6 +44,7 @@ class NewTrip(msgspec.Struct, frozen=True, kw_only=True):
     vehicle: str | None = None
     will_call: bool = False
     outbound_trip_id: int | None = None
+    notes: str = ""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -75,8 +76,6 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> Created:
         must_be_near(name, at, now)
     if new.driver and not new.vehicle:
         raise InputError("a driver is given together with a vehicle", subject=f"driver {new.driver!r}")
-    if new.ref and trips.by_ref(tx, new.ref):
-        raise InputError("there is already a trip with this number", subject=f"ref {new.ref!r}")
     if new.outbound_trip_id is not None and trips.get(tx, new.outbound_trip_id) is None:
         raise NotFound("no such trip", subject=f"outbound_trip_id {new.outbound_trip_id}")
     pickup_address, dropoff_address = (
@@ -87,6 +86,8 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> Created:
     patient_id = patient_of(tx, new.patient, now)
     if payer_id is None and patient_id is not None and (payer := payers.of_patient(tx, patient_id)):
         payer_id = payer["id"]
+    if new.ref and trips.of_payer(tx, payer_id, new.ref):
+        raise InputError("there is already a trip with this number", subject=f"ref {new.ref!r}")
     state = State.will_call if new.will_call else State.scheduled
     id = trips.add(
         tx,
@@ -105,6 +106,7 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> Created:
         dropoff_lat=new.dropoff_lat,
         dropoff_lon=new.dropoff_lon,
         outbound_trip_id=new.outbound_trip_id,
+        notes=new.notes,
     )
     if not new.vehicle:
         return Created(id, [], [LiveEvent("trip", str(id), {"id": id, "state": state.value})])

@@ -16,7 +16,7 @@ from appliance.errors import InputError, NotFound
 from appliance.events import Event
 from appliance.jobs import Ask
 from appliance.manifest_file import COORDINATES, OPTIONAL, REQUIRED, BadCell, Cells, rows
-from appliance.storage import audit, people, trips
+from appliance.storage import audit, payers, people, trips
 from appliance.storage.db import Tx, savepoint, write_tx
 
 LONGEST = 500
@@ -59,7 +59,7 @@ def import_csv(db: Database, text: str | bytes, *, zone: ZoneInfo, now: datetime
                 if isinstance(cells, BadCell):
                     raise cells
                 new = _trip(cells, zone)
-                if new.ref and trips.by_ref(tx, new.ref):
+                if _known(tx, new):
                     unchanged += 1
                     continue
                 created = _create(tx, new, cells, now, who)
@@ -71,6 +71,14 @@ def import_csv(db: Database, text: str | bytes, *, zone: ZoneInfo, now: datetime
         if added:
             audit.record(tx, who, "trips.imported", "manifest", "", now, f"{added} added")
     return Report(added, unchanged, bad, asks, events)
+
+
+def _known(tx: Tx, new: NewTrip) -> bool:
+    """Whether the payer that the row names, or anybody where it names none, has given this number before."""
+    payer = payers.by_name(tx, new.payer) if new.payer else None
+    if new.ref is None:
+        return False
+    return (trips.of_payer(tx, payer["id"], new.ref) if payer else trips.by_ref(tx, new.ref)) is not None
 
 
 def _trip(cells: Cells, zone: ZoneInfo) -> NewTrip:

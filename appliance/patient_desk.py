@@ -110,10 +110,11 @@ def erase(db: Database, settings: Settings, id: int, *, who: str, now: datetime)
         mails = erasure.mails_to(tx, [one["email"] for one in (found, payer) if one and one["email"]])
         erasure.words(tx, known)
         erasure.addresses_of_trips(tx, id)
+        erasure.manifests(tx, id)
         if people.consents_to_email(tx, id):
             people.record_consent(tx, id, False, who, now)
         gone = {"name": erasure.ERASED, "address": "", "email": ""}
-        people.change_patient(tx, id, **gone, phone="", erased_at=times.text(now))
+        people.change_patient(tx, id, **gone, phone="", born_on=None, erased_at=times.text(now))
         if payer:
             payers.change(tx, payer["id"], now, **gone, delivery="print")
         mailer.forget(settings, mails)

@@ -17,6 +17,7 @@ _TEXTS = {
     "jobs": ("error", "traceback"),
     "payments": ("reference",),
     "trip_events": ("reason", "note"),
+    "trips": ("notes",),
     "invoices": ("void_reason",),
     "credit_notes": ("reason",),
 }
@@ -26,9 +27,17 @@ _TEXTS = {
 def addresses_of_trips(tx: Tx, patient_id: int) -> None:
     """Both addresses and places of each trip: which of the two is the patient's own, free text does not tell."""
     tx.conn.execute(
-        "UPDATE trips SET pickup_address = ?1, dropoff_address = ?1, pickup_lat = NULL, pickup_lon = NULL,"
+        "UPDATE trips SET pickup_address = ?1, dropoff_address = ?1, notes = '', pickup_lat = NULL, pickup_lon = NULL,"
         " dropoff_lat = NULL, dropoff_lon = NULL WHERE patient_id = ?2",
         (ERASED, patient_id),
+    )
+
+
+def manifests(tx: Tx, patient_id: int) -> None:
+    """What manifests said of the patient and of the trips, and by which numbers payers know the patient."""
+    tx.conn.execute("DELETE FROM members WHERE patient_id = ?", (patient_id,))
+    tx.conn.execute(
+        "DELETE FROM manifest_trips WHERE trip_id IN (SELECT id FROM trips WHERE patient_id = ?)", (patient_id,)
     )
 
 

@@ -42,7 +42,16 @@ def driver(db: Database, id: int) -> Row | None:
     return row(db, "SELECT * FROM drivers WHERE id = ?", id)
 
 
-def add_patient(tx: Tx, name: str, now: datetime, *, address: str = "", phone: str = "", email: str = "") -> int:
+def add_patient(
+    tx: Tx,
+    name: str,
+    now: datetime,
+    *,
+    address: str = "",
+    phone: str = "",
+    email: str = "",
+    born_on: str | None = None,
+) -> int:
     return insert(
         tx,
         "patients",
@@ -51,6 +60,7 @@ def add_patient(tx: Tx, name: str, now: datetime, *, address: str = "", phone: s
         address=address,
         phone=phone,
         email=email,
+        born_on=born_on,
         created_at=times.text(now),
     )
 

@@ -41,7 +41,8 @@ CREATE INDEX api_tokens_user ON api_tokens (user_id, id);
 
 CREATE TABLE patients (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, name TEXT NOT NULL, address TEXT NOT NULL DEFAULT '',
-  phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '', erased_at TEXT, created_at TEXT NOT NULL
+  phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '', erased_at TEXT, created_at TEXT NOT NULL,
+  born_on TEXT                           -- as a manifest said it: tells two of one name apart
 ) STRICT;
 
 -- Consent is a history: the newest row for a patient and purpose counts.
@@ -125,7 +126,7 @@ CREATE TABLE handovers (
 
 CREATE TABLE trips (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE,
-  ref TEXT UNIQUE,                       -- the broker's or the recording's own trip number
+  ref TEXT,                              -- the payer's or the recording's own trip number
   state TEXT NOT NULL, level TEXT NOT NULL DEFAULT 'ambulatory',
   payer_id INTEGER REFERENCES payers (id), patient_id INTEGER REFERENCES patients (id),
   vehicle_id INTEGER REFERENCES vehicles (id), driver_id INTEGER REFERENCES drivers (id),
@@ -137,8 +138,10 @@ CREATE TABLE trips (
   cancelled_by TEXT CHECK (cancelled_by IN ('patient', 'facility', 'broker', 'depot')),
   flagged_at TEXT, released_at TEXT,
   distance_m REAL, duration_s REAL, stops INTEGER, fixes INTEGER, completeness REAL, trail_closed_at TEXT,
+  notes TEXT NOT NULL DEFAULT '',        -- what the driver must know
   unbilled_reason TEXT, version INTEGER NOT NULL DEFAULT 1, created_at TEXT NOT NULL, updated_at TEXT NOT NULL
 ) STRICT;
+CREATE UNIQUE INDEX trips_ref ON trips (ref, coalesce(payer_id, 0)) WHERE ref IS NOT NULL;
 CREATE INDEX trips_state ON trips (state, pickup_at);
 CREATE INDEX trips_pickup ON trips (pickup_at);
 CREATE INDEX trips_vehicle ON trips (vehicle_id, state);
@@ -152,6 +155,31 @@ CREATE TABLE trip_events (
   note TEXT NOT NULL DEFAULT ''          -- what a person said about it
 ) STRICT;
 CREATE INDEX trip_events_trip ON trip_events (trip_id, id);
+
+-- What the columns of a payer's manifests mean: JSON of domain/manifest.py, Layout.
+CREATE TABLE manifest_layouts (
+  payer_id INTEGER PRIMARY KEY REFERENCES payers (id), layout TEXT NOT NULL, changed_by TEXT NOT NULL,
+  changed_at TEXT NOT NULL
+) STRICT;
+
+-- What a manifest said of a trip last: what only the depot has changed since is left alone by the next one.
+CREATE TABLE manifest_trips (
+  trip_id INTEGER PRIMARY KEY REFERENCES trips (id), said TEXT NOT NULL
+) STRICT;
+
+-- By which number a payer knows a patient.
+CREATE TABLE members (
+  payer_id INTEGER NOT NULL REFERENCES payers (id), member_id TEXT NOT NULL,
+  patient_id INTEGER NOT NULL REFERENCES patients (id), PRIMARY KEY (payer_id, member_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX members_patient ON members (patient_id);
+
+CREATE TABLE manifest_imports (
+  id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, payer_id INTEGER NOT NULL REFERENCES payers (id),
+  at TEXT NOT NULL, who TEXT NOT NULL, file_name TEXT NOT NULL, digest TEXT NOT NULL, -- of the file, which is not kept
+  days TEXT NOT NULL, added INTEGER NOT NULL, changed INTEGER NOT NULL, cancelled INTEGER NOT NULL,
+  unchanged INTEGER NOT NULL, kept INTEGER NOT NULL, bad INTEGER NOT NULL
+) STRICT;
 
 -- Who drives what, and when: besides a trip under way what makes a vehicle's outage worth an alert.
 CREATE TABLE shifts (

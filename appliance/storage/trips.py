@@ -41,7 +41,13 @@ def get(db: Database, id: int) -> Row | None:
 
 
 def by_ref(db: Database, ref: str) -> Row | None:
-    return row(db, "SELECT * FROM trips WHERE ref = ?", ref)
+    """The trip with this number, the oldest where several payers gave it."""
+    return row(db, "SELECT * FROM trips WHERE ref = ? ORDER BY id LIMIT 1", ref)
+
+
+def of_payer(db: Database, payer_id: int | None, ref: str) -> Row | None:
+    """The trip that this payer (None: nobody) knows by this number."""
+    return row(db, "SELECT * FROM trips WHERE ref = ? AND payer_id IS ?", ref, payer_id)
 
 
 def change(tx: Tx, id: int, now: datetime, **columns: Any) -> None:

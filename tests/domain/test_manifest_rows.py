@@ -88,7 +88,7 @@ def test_a_file_of_tabs_has_day_and_time_in_one_column() -> None:
         f"Manifest of Tuesday\n\n{HEADER}\n\n{ROW}\n,,,\n".encode(),
         f"{HEADER}\n{ROW}".replace(",", ";").encode(),
         f"{HEADER}\n{ROW}".replace(",", "\t").encode(),
-        '"Trip\nID","Pickup Time","Pickup Address","Dropoff Address"\nT-1,09:30,"1 Elm St",Clinic'.encode(),
+        b'"Trip\nID","Pickup Time","Pickup Address","Dropoff Address"\nT-1,09:30,"1 Elm St",Clinic',
     ],
     ids=["BOM", "UTF-16", "CR", "title above", "semicolons", "tabs", "quoted newline in the header"],
 )
