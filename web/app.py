@@ -35,6 +35,7 @@ from web.api import (
     invoices,
     jobs,
     live,
+    manifests,
     patients,
     payers,
     schedules,
@@ -81,6 +82,7 @@ API = (
     handovers,
     users,
     tokens,
+    manifests,
 )
 PAGES = (
     shell,

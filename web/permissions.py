@@ -179,6 +179,11 @@ HANDLERS: Mapping[str, Need] = {
     "driver_available": Permission.dispatch,
     "undo_handover": Permission.dispatch,
     "import_trips": Permission.dispatch,
+    "preview_manifest": Permission.dispatch,
+    "apply_manifest": Permission.dispatch,
+    "list_manifests": Permission.dispatch,
+    "get_mapping": Permission.dispatch,
+    "set_mapping": Permission.dispatch,
     # Money
     "list_unbilled": Permission.view,
     "release_trip": Permission.bill,

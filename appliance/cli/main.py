@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "driver": ("appliance.cli.driver:driver", "Add, list and change drivers."),
     "shift": ("appliance.cli.shift:shift", "Add, list and end the drivers' shifts."),
     "trip": ("appliance.cli.trip:trip", "Import trips."),
+    "manifest": ("appliance.cli.manifest:manifest", "Import brokers' manifests."),
     "patient": ("appliance.cli.patient:patient", "Add, find, change and erase patients."),
     "payer": ("appliance.cli.payer:payer", "Add, list and change payers."),
     "rate": ("appliance.cli.rate:rate", "Add and list the rates of payers."),
