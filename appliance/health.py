@@ -22,7 +22,7 @@ LONG_WAIT = timedelta(minutes=10)
 
 class Facts(Struct, frozen=True, kw_only=True):
     """What was found. `not_ready`: the state of each role that is not well; `oldest`: for how long the oldest job of a
-    queue that is not paused has been due."""
+    queue that is not paused has been due; `bad_maps`: why each base map that cannot be used cannot."""
 
     not_ready: Mapping[str, str]
     redis: bool
@@ -31,6 +31,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     disk_warn_mb: int
     clock_trusted: bool
     damaged_days: tuple[date, ...] = ()
+    bad_maps: tuple[str, ...] = ()
     failed_jobs: int = 0
     paused: tuple[str, ...] = ()
     oldest: Mapping[str, timedelta]
@@ -121,6 +122,15 @@ def _stores(facts: Facts) -> Iterator[Issue]:
             " the disk did not stand.",
             effect="Trails and distances of trips on that day may lack positions. All else goes on.",
             next="See docs/storage.md, Damaged days, and look at the disk: it may be at its end.",
+        )
+    if facts.bad_maps:
+        yield Issue(
+            code="map_unusable",
+            severity="warning",
+            title="A base map cannot be used",
+            cause=f"In the data folder: {'; '.join(facts.bad_maps)}.",
+            effect="The pages show another base map, or coasts and borders only. All else goes on.",
+            next="On the page System, Base map, remove it or send another one.",
         )
 
 

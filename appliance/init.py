@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance import access, ca, keys, log, notices, setup
+from appliance import access, basemap, ca, keys, log, notices, setup
 from appliance.config import Settings
 from appliance.servers import mosquitto
 from appliance.storage import schedules
@@ -27,4 +27,5 @@ def main(settings: Settings) -> int:
         schedules.ensure_defaults(tx)
     setup.ensure_code(db, paths)
     db.conn.close()
+    basemap.tidy(settings)
     return 0

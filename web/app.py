@@ -27,6 +27,7 @@ from appliance.storage.gps import Store
 from web import authority, login, metrics, passwords, setup
 from web.api import (
     adjustments,
+    basemap,
     devices,
     drivers,
     fixes,
@@ -50,7 +51,7 @@ from web.description import Description
 from web.gate import Gate
 from web.hub import Hub
 from web.pages import api as api_page
-from web.pages import board, crew_acts, new_trip, shell, trip, trip_acts, work
+from web.pages import board, crew_acts, new_trip, shell, tiles, trip, trip_acts, work
 from web.pages import drivers as driver_pages
 from web.pages import help as help_page
 from web.pages import inbox as inbox_page
@@ -83,6 +84,7 @@ API = (
     users,
     tokens,
     manifests,
+    basemap,
 )
 PAGES = (
     shell,
@@ -100,6 +102,7 @@ PAGES = (
     driver_pages,
     patient_pages,
     user_pages,
+    tiles,
 )
 
 MAX_BODY_BYTES = 5 * 1024 * 1024

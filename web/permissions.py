@@ -110,6 +110,9 @@ HANDLERS: Mapping[str, Need] = {
     "patient_change": Permission.patients,
     "patient_consent": Permission.patients,
     "patient_erase": Permission.administer,
+    "map_tile": Permission.view,
+    "map_page": Permission.administer,
+    "map_remove": Permission.administer,
     # The API's description of itself: Litestar's names
     "_handler": Permission.view,
     "handle_schema_path_not_found": Permission.view,
@@ -123,6 +126,10 @@ HANDLERS: Mapping[str, Need] = {
     "restore_rejected": Permission.dispatch,
     "list_outliers": Permission.view,
     "overrule_outlier": Permission.dispatch,
+    # The base map
+    "read_map": Permission.view,
+    "put_map": Permission.administer,
+    "delete_map": Permission.administer,
     # Master data
     "list_vehicle_records": Permission.view,
     "add_vehicle": Permission.administer,

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import datetime
 
-from appliance import clock, disk, queue_desk
+from appliance import basemap, clock, disk, queue_desk
 from appliance.config import Settings
 from appliance.errors import DepotError
 from appliance.health import Facts
@@ -43,6 +43,7 @@ def collect(settings: Settings, *, redis: bool, now: datetime) -> Facts:
         disk_warn_mb=settings.limits.disk_free_mb,
         clock_trusted=clock.trusted(settings),
         damaged_days=tuple(Store(paths.gps_dir).damaged_days()),
+        bad_maps=basemap.problems(paths.data_dir),
         failed_jobs=failed,
         paused=tuple(paused),
         oldest=oldest,

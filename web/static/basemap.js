@@ -1,4 +1,7 @@
-// The base map without the internet: coasts and borders from world-atlas, a grid of round degrees, our own places.
+// The base map without the internet: coasts and borders from world-atlas, a grid of round degrees, our own places; and
+// the streets of an .mbtiles file where the box has one (streets.js).
+
+import * as streets from "./streets.js";
 
 const { vendor } = document.body.dataset;
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--map-${name}`).trim();
@@ -19,7 +22,13 @@ const COLOURS = [
   ["place-names", "text-halo-color", "halo"],
 ];
 
-export function style() {
+/** The tiles of the box, or null. A box that does not answer has none: the vehicles matter more. */
+export async function tiles() {
+  const answer = await fetch("/api/v1/map").catch(() => null);
+  return answer?.ok ? (await answer.json()).source : null;
+}
+
+export function style(source) {
   const sources = {};
   for (const name of ["land", "borders", "grid", "grid-names", "driven", "trail", "places"]) {
     sources[name] = { type: "geojson", data: empty() };
@@ -45,6 +54,13 @@ export function style() {
       paint: { "text-halo-width": 1.2 },
     },
   ];
+  if (source) {
+    Object.assign(sources, streets.sources(source));
+    // Below the grid, which goes: streets tell more. Outside the tiles' area the coasts stay.
+    const grid = layers.findIndex(({ id }) => id === "grid");
+    layers.splice(grid, 0, ...streets.layers(source, css));
+    for (const id of ["grid", "grid-names"]) layers.find((layer) => layer.id === id).layout = { visibility: "none" };
+  }
   for (const [id, property, name] of COLOURS) {
     const layer = layers.find((found) => found.id === id);
     layer.paint = { ...layer.paint, [property]: css(name) };
@@ -52,8 +68,30 @@ export function style() {
   return { version: 8, sources, layers };
 }
 
-export function recolour(map) {
+export function recolour(map, source) {
   for (const [id, property, name] of COLOURS) map.setPaintProperty(id, property, css(name));
+  if (!source) return;
+  for (const { id, paint } of streets.layers(source, css)) {
+    for (const [property, value] of Object.entries(paint)) map.setPaintProperty(id, property, value);
+  }
+}
+
+/** Who made the map: its licence asks for it. Plain text, whatever the file says. */
+export class Attribution {
+  constructor(text) {
+    this.text = text;
+  }
+
+  onAdd() {
+    this.element = document.createElement("div");
+    this.element.className = "maplibregl-ctrl map-attribution";
+    this.element.textContent = this.text;
+    return this.element;
+  }
+
+  onRemove() {
+    this.element.remove();
+  }
 }
 
 function script(name) {

@@ -34,9 +34,9 @@ function fit(library, map, places, options = {}) {
 
 export async function start(element) {
   stylesheet();
-  const library = await import(`${vendor}maplibre-gl.mjs`);
+  const [library, tiles] = await Promise.all([import(`${vendor}maplibre-gl.mjs`), basemap.tiles()]);
   const map = new library.Map({
-    container: element, style: basemap.style(), bounds: WORLD, attributionControl: false, dragRotate: false,
+    container: element, style: basemap.style(tiles), bounds: WORLD, attributionControl: false, dragRotate: false,
     pitchWithRotate: false, maxZoom: 18, fadeDuration: 0, renderWorldCopies: true,
   });
   map.touchZoomRotate.disableRotation();
@@ -45,7 +45,8 @@ export async function start(element) {
   await map.once("load");
   map.on("moveend", () => basemap.drawGrid(map));
   map.on("resize", () => basemap.drawGrid(map));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => basemap.recolour(map));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => basemap.recolour(map, tiles));
+  if (tiles?.attribution) map.addControl(new basemap.Attribution(tiles.attribution), "bottom-right");
   await (element.dataset.kind === "fleet" ? showFleet(library, map) : showTrip(library, map, element));
   basemap.drawGrid(map);
   basemap.loadLand(map); // not waited for: the vehicles are there already
