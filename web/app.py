@@ -39,6 +39,7 @@ from web.api import (
     manifests,
     patients,
     payers,
+    replay,
     schedules,
     system,
     tokens,
@@ -56,6 +57,7 @@ from web.pages import drivers as driver_pages
 from web.pages import help as help_page
 from web.pages import inbox as inbox_page
 from web.pages import patients as patient_pages
+from web.pages import replay as replay_page
 from web.pages import system as system_page
 from web.pages import users as user_pages
 from web.pages import vehicles as vehicle_pages
@@ -85,6 +87,7 @@ API = (
     tokens,
     manifests,
     basemap,
+    replay,
 )
 PAGES = (
     shell,
@@ -103,6 +106,7 @@ PAGES = (
     patient_pages,
     user_pages,
     tiles,
+    replay_page,
 )
 
 MAX_BODY_BYTES = 5 * 1024 * 1024

@@ -110,6 +110,7 @@ HANDLERS: Mapping[str, Need] = {
     "patient_change": Permission.patients,
     "patient_consent": Permission.patients,
     "patient_erase": Permission.administer,
+    "replay_page": Permission.view,
     "map_tile": Permission.view,
     "map_page": Permission.administer,
     "map_remove": Permission.administer,
@@ -119,6 +120,7 @@ HANDLERS: Mapping[str, Need] = {
     # Vehicles and fixes
     "list_vehicles": Permission.view,
     "vehicle_trail": Permission.view,
+    "read_replay": Permission.view,
     "list_alerts": Permission.view,
     "list_drivers": Permission.view,
     "fleet_live": Permission.view,

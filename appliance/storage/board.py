@@ -109,6 +109,26 @@ def vehicle_id(db: Database, code: str) -> int | None:
     return None if found is None else int(found)
 
 
+def vehicle(db: Database, code: str) -> Row | None:
+    """Id, code and name of a vehicle, in service or not."""
+    return row(db, "SELECT id, code, name FROM vehicles WHERE code = ?", code)
+
+
+def rides(db: Database, start: datetime, end: datetime) -> list[Row]:
+    """The trips that were under way in a time, by when they began: from setting out to their end, which is null while
+    they run."""
+    return rows(
+        db,
+        """SELECT * FROM (
+             SELECT t.id, t.ref, t.vehicle_id, d.name AS driver_name,
+               coalesce(t.en_route_at, t.arrived_pickup_at, t.on_board_at) AS began,
+               coalesce(t.completed_at, t.no_show_at, t.cancelled_at) AS ended
+             FROM trips t LEFT JOIN drivers d ON d.id = t.driver_id WHERE t.vehicle_id IS NOT NULL)
+           WHERE began <= ?2 AND coalesce(ended, ?2) >= ?1 ORDER BY began, id""",
+        text(start), text(end),
+    )  # fmt: skip
+
+
 def drivers(db: Database) -> list[Row]:
     """The drivers in service by name, each with the newest of their running trips."""
     return rows(

@@ -36,6 +36,7 @@ RAIL: tuple[tuple[str, str, str, Permission], ...] = (
     ("/drivers", "drivers", "Drivers", Permission.dispatch),
     ("/patients", "patients", "Patients", Permission.patients),
     ("/users", "users", "Users", Permission.administer),
+    ("/replay", "history", "Replay", Permission.view),
     ("/work", "work", "Work", Permission.view),
     ("/system", "system", "System", Permission.view),
     ("/help", "help", "Help", Permission.view),

@@ -47,11 +47,18 @@ export async function start(element) {
   map.on("resize", () => basemap.drawGrid(map));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => basemap.recolour(map, tiles));
   if (tiles?.attribution) map.addControl(new basemap.Attribution(tiles.attribution), "bottom-right");
-  await (element.dataset.kind === "fleet" ? showFleet(library, map) : showTrip(library, map, element));
+  await SHOW[element.dataset.kind](library, map, element);
   basemap.drawGrid(map);
   basemap.loadLand(map); // not waited for: the vehicles are there already
   element.dataset.ready = "yes";
   return map;
+}
+
+const SHOW = { fleet: showFleet, trip: showTrip, replay: showReplay };
+
+async function showReplay(library, map, element) {
+  const { show } = await import("./replay.js");
+  await show(library, map, element, (places) => fit(library, map, places));
 }
 
 async function showFleet(library, map) {

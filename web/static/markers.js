@@ -9,6 +9,39 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 const QUIET = ["live", "parked"]; // the sign is enough; the others are named as well
 const STILL = ["parked", "silent", "stuck", "offline"]; // a heading would say that it drives
 
+/** The parts of a vehicle's marker; `onClick` is called when somebody clicks it. */
+export function element(onClick) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "van-marker";
+  const arrow = document.createElement("span");
+  arrow.className = "arrow";
+  const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  icon.setAttribute("aria-hidden", "true");
+  const sign = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  icon.append(sign);
+  arrow.append(icon);
+  const label = document.createElement("span");
+  label.className = "label";
+  button.append(arrow, label);
+  button.addEventListener("click", (event) => {
+    event.stopPropagation();
+    onClick();
+  });
+  return { element: button, icon, sign, label };
+}
+
+/** Shows a state by shape, word and colour; a heading (degrees, or null) only where it says that the vehicle drives. */
+export function dress({ element: button, icon, sign, label }, { code, state, heading, busy }) {
+  button.dataset.state = state;
+  button.dataset.busy = busy ? "yes" : "no";
+  const turned = STILL.includes(state) ? null : heading;
+  sign.setAttribute("href", turned === null ? `#i-${state}` : "#i-heading");
+  icon.style.transform = turned === null ? "" : `rotate(${turned}deg)`;
+  label.textContent = code + (QUIET.includes(state) ? "" : ` · ${state}`);
+  button.setAttribute("aria-label", `Vehicle ${code}, ${state}${busy ? ", on a trip" : ""}`);
+}
+
 /** Keeps one marker a vehicle. `onPick(code)` is called when somebody clicks one. */
 export class Markers {
   constructor(map, Marker, onPick) {
@@ -31,39 +64,16 @@ export class Markers {
     }
     if (!vehicle.position) return;
     const entry = this.byCode.get(vehicle.code) ?? this.make(vehicle);
-    const { state } = vehicle;
-    const { element } = entry;
-    element.dataset.state = state;
-    element.dataset.busy = vehicle.trip ? "yes" : "no";
-    const heading = STILL.includes(state) ? null : vehicle.position.heading_deg;
-    entry.sign.setAttribute("href", heading === null ? `#i-${state}` : "#i-heading");
-    entry.icon.style.transform = heading === null ? "" : `rotate(${heading}deg)`;
-    entry.label.textContent = vehicle.code + (QUIET.includes(state) ? "" : ` · ${state}`);
-    element.setAttribute("aria-label", `Vehicle ${vehicle.code}, ${state}${vehicle.trip ? ", on a trip" : ""}`);
+    const { code, state, position, trip } = vehicle;
+    dress(entry, { code, state, heading: position.heading_deg, busy: Boolean(trip) });
     this.glide(entry, [vehicle.position.lon, vehicle.position.lat]);
   }
 
   make(vehicle) {
-    const element = document.createElement("button");
-    element.type = "button";
-    element.className = "van-marker";
-    const arrow = document.createElement("span");
-    arrow.className = "arrow";
-    const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    icon.setAttribute("aria-hidden", "true");
-    const sign = document.createElementNS("http://www.w3.org/2000/svg", "use");
-    icon.append(sign);
-    arrow.append(icon);
-    const label = document.createElement("span");
-    label.className = "label";
-    element.append(arrow, label);
-    element.addEventListener("click", (event) => {
-      event.stopPropagation();
-      this.onPick(vehicle.code);
-    });
+    const parts = element(() => this.onPick(vehicle.code));
     const at = [vehicle.position.lon, vehicle.position.lat];
-    const marker = new this.Marker({ element, anchor: "top", offset: [0, -15] }).setLngLat(at).addTo(this.map);
-    const entry = { element, icon, sign, label, marker, at, from: at, to: at, began: 0, lasts: 0, heard: performance.now() };
+    const marker = new this.Marker({ element: parts.element, anchor: "top", offset: [0, -15] }).setLngLat(at).addTo(this.map);
+    const entry = { ...parts, marker, at, from: at, to: at, began: 0, lasts: 0, heard: performance.now() };
     this.byCode.set(vehicle.code, entry);
     this.choose(selection.current().vehicle);
     return entry;
