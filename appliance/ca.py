@@ -23,7 +23,7 @@ from appliance import atomicfile
 from appliance.errors import ConfigError
 from appliance.paths import Paths
 
-# Of all but the broker's. Before 2050, from where on certificates write their dates in another way (RFC 5280, 4.1.2.5).
+# Of all but the servers'. Before 2050, from where on certificates write their dates in another way (RFC 5280, 4.1.2.5).
 VALID_FROM = datetime(2020, 1, 1, tzinfo=UTC)
 VALID_TO = datetime(2049, 12, 31, tzinfo=UTC)
 
@@ -60,7 +60,7 @@ class Authority:
         return self._issue(username, serial, VALID_FROM, VALID_TO, usage)
 
     def server(self, names: Collection[str], now: datetime) -> Issued:
-        """For the broker, reached by these names and addresses."""
+        """For the broker or the pages, reached by these names and addresses."""
         now = max(now, _NO_EARLIER)
         return self._issue(
             "depotbox",
@@ -72,7 +72,8 @@ class Authority:
         )
 
     def is_good(self, server: str, names: Collection[str], now: datetime) -> bool:
-        """Whether this certificate (PEM) of the broker is from here, for these names, and for a good while yet."""
+        """Whether this certificate (PEM) of a server is from here, for these names, and for a good while yet. It may
+        have more names: an address that was given back is no reason for another one."""
         try:
             found = x509.load_pem_x509_certificate(server.encode())
             found.verify_directly_issued_by(self._certificate)
@@ -80,7 +81,7 @@ class Authority:
         except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
             return False
         now = max(now, _NO_EARLIER)
-        fits = list(held) == [_general_name(name) for name in names]
+        fits = {_general_name(name) for name in names} <= set(held)
         return fits and found.not_valid_before_utc <= now < found.not_valid_after_utc - RENEW
 
     def revocations(self, serials: Iterable[int]) -> str:

@@ -63,7 +63,13 @@ class Web(Struct, frozen=True, kw_only=True):
         Literal["127.0.0.1", "::1", "localhost"],
         Meta(description="address of the pages without TLS: loopback only"),
     ] = "127.0.0.1"
-    port: Annotated[Port, Meta(description="port of the pages and the API")] = 8080
+    port: Annotated[Port, Meta(description="port without TLS; from elsewhere it only leads to HTTPS")] = 8080
+    tls_host: Annotated[Host, Meta(description="address of the pages over HTTPS; empty: all of this machine")] = ""
+    tls_port: Annotated[PortOrNone, Meta(description="port of the pages over HTTPS; 0: this machine alone")] = 8443
+    certificate: Annotated[
+        str, Meta(pattern="^(/.*)?$", description="PEM file of a certificate for HTTPS, with its chain; absolute")
+    ] = ""
+    certificate_key: Annotated[str, Meta(pattern="^(/.*)?$", description="PEM file of its private key; absolute")] = ""
 
 
 class Mqtt(Struct, frozen=True, kw_only=True):
@@ -286,19 +292,25 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     mqtt, limits = settings.mqtt, settings.limits
     if settings.depot.timezone not in available_timezones():
         yield "expected a time zone like Europe/London", f"depot.timezone = {settings.depot.timezone!r}"
-    for key, host in (("public_host", mqtt.public_host), ("tls_host", mqtt.tls_host)):
+    hosts = {f"mqtt.{key}": getattr(mqtt, key) for key in ("public_host", "tls_host")}
+    hosts["web.tls_host"] = settings.web.tls_host
+    for key, host in hosts.items():
         if host and not _is_host(host):
-            yield "expected a name or an address, without a port", f"mqtt.{key} = {host!r}"
+            yield "expected a name or an address, without a port", f"{key} = {host!r}"
     if _is_loopback(mqtt.public_host) and not _is_loopback(mqtt.tls_host):
         expected = "expected what vehicles can reach, not this machine alone"
         yield expected, f"mqtt.public_host = {mqtt.public_host!r}"
-    ports = {"web.port": settings.web.port} | {
+    ports = {"web.port": settings.web.port, "web.tls_port": settings.web.tls_port} | {
         f"mqtt.{key}": getattr(mqtt, key) for key in ("port", "tls_port", "certificate_port")
     }
     for key, port in ports.items():
         other = next(each for each, taken in ports.items() if taken == port)
         if port and other != key:
             yield f"both {other} and {key} want the same port", f"{key} = {port}"
+    if bool(settings.web.certificate) != bool(settings.web.certificate_key):
+        given = "certificate" if settings.web.certificate else "certificate_key"
+        expected = "expected both web.certificate and web.certificate_key, or neither"
+        yield expected, f"web.{given} = {getattr(settings.web, given)!r}"
     if limits.silent_s <= limits.stale_s:
         yield (
             f"expected more than limits.stale_s, which is {limits.stale_s:g}",

@@ -37,6 +37,10 @@ class Facts(Struct, frozen=True, kw_only=True):
     oldest: Mapping[str, timedelta]
     invoices_named: bool
     mail_host: str
+    certificate_problems: tuple[str, ...] = ()
+    """Of HTTPS: one line for each certificate that somebody gave and that is not used."""
+    certificate_ends_on: date | None = None
+    """When the certificate that somebody gave ends, if that is soon."""
 
 
 class Issue(Struct, frozen=True, kw_only=True):
@@ -53,7 +57,7 @@ class Issue(Struct, frozen=True, kw_only=True):
 
 def issues(facts: Facts) -> list[Issue]:
     """All that is wrong, the most urgent first."""
-    found = [*_roles(facts), *_stores(facts), *_work(facts), *_setting_up(facts)]
+    found = [*_roles(facts), *_stores(facts), *_work(facts), *_https(facts), *_setting_up(facts)]
     return sorted(found, key=lambda one: ORDER.index(one.severity))
 
 
@@ -167,6 +171,28 @@ def _work(facts: Facts) -> Iterator[Issue]:
             cause="Somebody holds up the work of a queue.",
             effect="No job of it is begun until it is resumed.",
             next="Resume it on the page Work when the reason is gone.",
+        )
+
+
+def _https(facts: Facts) -> Iterator[Issue]:
+    if facts.certificate_problems:
+        yield Issue(
+            code="certificate_unusable",
+            severity="warning",
+            title="A certificate for HTTPS is not used",
+            cause=f"{'; '.join(facts.certificate_problems)}.",
+            effect="The pages are served with the next best certificate, at the latest the box's own. Browsers that do not"
+            " know it warn.",
+            next="Install a new certificate on the page System, Certificate, or remove this one.",
+        )
+    if facts.certificate_ends_on:
+        yield Issue(
+            code="certificate_ends",
+            severity="warning",
+            title="The certificate for HTTPS ends soon",
+            cause=f"The certificate that was given to the box is good until {facts.certificate_ends_on:%d %B %Y}.",
+            effect="From then on the pages are served with the box's own certificate. Browsers that do not know it warn.",
+            next="Get a new one from whoever made this one, and install it on the page System, Certificate.",
         )
 
 

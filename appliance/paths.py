@@ -62,6 +62,14 @@ class Paths:
         return self.secrets_dir / "ca.crt"
 
     @property
+    def own_certificate(self) -> Path:
+        return self.secrets_dir / "web-own.pem"  # of the pages over HTTPS, with its key
+
+    @property
+    def uploaded_certificate(self) -> Path:
+        return self.secrets_dir / "web-uploaded.pem"
+
+    @property
     def mosquitto_dir(self) -> Path:
         return self.data_dir / "mosquitto"
 

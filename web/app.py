@@ -49,6 +49,7 @@ from web.api import (
 )
 from web.assets import Assets
 from web.description import Description
+from web.doors import Doors
 from web.gate import Gate
 from web.hub import Hub
 from web.pages import api as api_page
@@ -122,11 +123,13 @@ def create_app(
     publisher: Publisher | None = None,
     now: Callable[[], datetime] = utc_now,
     reload: Callable[[], Settings] | None = None,
+    doors: Doors | None = None,
 ) -> Litestar:
     """The application over one data folder, which need not be set up yet (`/healthz` says so then).
 
     The parts can be given by the caller. The hub listens while the application lives. `reload` reads the settings again
-    once the box is set up: by page in this process, or by command in another.
+    once the box is set up: by page in this process, or by command in another. Without `doors` only this machine is
+    answered.
     """
     paths = settings.paths
     store = Store(paths.gps_dir)
@@ -164,7 +167,7 @@ def create_app(
             *(handler for part in PAGES for handler in part.HANDLERS),
         ],
         dependencies={"parts": Provide(of_request, sync_to_thread=False)},
-        middleware=[Guard(), Gate(parts, on_set_up)],
+        middleware=[Guard(doors or Doors()), Gate(parts, on_set_up)],
         before_send=[add_headers],
         exception_handlers=PROBLEMS,
         template_config=TemplateConfig(directory=WEB_DIR / "templates", engine=JinjaTemplateEngine),

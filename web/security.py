@@ -1,21 +1,26 @@
 """What every request must bring and every answer carries, whoever asks; who may do what is the gate's (`web/gate.py`).
 
-The server listens on loopback only. A foreign site can still make a browser on this machine speak to it: by a name
-that it lets resolve to 127.0.0.1 (so the Host header must be a loopback name), or by a form (so Origin must match).
+A foreign site can make a browser speak to the box: by a name that it lets resolve to the box's address (so the Host
+header must be a name of the box), or by a form (so Origin must match). There is no Strict-Transport-Security: with it a
+browser that does not know the box's own authority, or met another certificate before, would let nobody in.
 """
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from http import HTTPStatus
 
 from litestar.datastructures import Headers, MutableScopeHeaders
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.middleware import ASGIMiddleware
+from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
+from web.doors import Doors
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+IN_THE_CLEAR = frozenset({"healthz", "ca_certificate", "ca_page", "asset", "favicon"})
+"""Handlers that answer over HTTP from elsewhere, too: what is public, and needed before HTTPS can be trusted."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; worker-src 'self'; "
@@ -31,16 +36,27 @@ HEADERS = {
 
 
 class Guard(ASGIMiddleware):
-    """Refuses a Host that is not this machine (421), and a foreign Origin on a method that changes something (403)."""
+    """Refuses a Host that is not this machine (421), leads to HTTPS what would cross the network in the clear, and
+    refuses a foreign Origin on a method that changes something (403)."""
 
     scopes = (ScopeType.HTTP, ScopeType.ASGI)
 
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         headers = Headers.from_scope(scope)
-        host = headers.get("host", "")
-        if _name(host) not in LOOPBACK_NAMES:
-            raise HTTPException("this server answers to localhost only", status_code=421)
-        if scope.get("method") not in SAFE_METHODS and not _same_site(headers, str(scope.get("scheme", "http")), host):
+        host, safe = headers.get("host", ""), scope.get("method") in SAFE_METHODS
+        if not self._doors.fits(scope, host):
+            answers_to = "its own names" if self._doors.tls_port else "localhost"
+            raise HTTPException(f"this server answers to {answers_to} only", status_code=421)
+        if self._doors.leads_on(scope, host) and scope["route_handler"].handler_name not in IN_THE_CLEAR:
+            if not safe or "authorization" in headers:
+                raise HTTPException("this goes over HTTPS only", status_code=403)
+            place = {"Location": self._doors.https(scope, host)}
+            await ASGIResponse(status_code=HTTPStatus.TEMPORARY_REDIRECT, headers=place)(scope, receive, send)
+            return
+        if not safe and not _same_site(headers, str(scope.get("scheme", "http")), host):
             raise HTTPException("the request comes from another site", status_code=403)
         await next_app(scope, receive, send)
 
@@ -53,13 +69,6 @@ async def add_headers(message: Message, scope: Scope) -> None:
     for name, value in HEADERS.items():
         headers[name] = value
     headers.setdefault("Cache-Control", "no-store")
-
-
-def _name(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
 
 
 def _same_site(headers: Headers, scheme: str, host: str) -> bool:

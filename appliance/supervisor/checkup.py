@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from datetime import datetime
+from typing import Any
 
 from appliance import basemap, clock, disk, queue_desk
 from appliance.config import Settings
 from appliance.errors import DepotError
 from appliance.health import Facts
+from appliance.servers import certificate
 from appliance.storage import board, times
 from appliance.storage.db import open_depot
 from appliance.storage.gps import Store
@@ -49,4 +51,17 @@ def collect(settings: Settings, *, redis: bool, now: datetime) -> Facts:
         oldest=oldest,
         invoices_named=bool(depot.legal_name and depot.address and depot.tax_id and depot.bank_details),
         mail_host=settings.mail.host,
+        **_of_certificate(settings, now),
     )
+
+
+def _of_certificate(settings: Settings, now: datetime) -> dict[str, Any]:
+    if not settings.web.tls_port:
+        return {}
+    try:
+        found = certificate.chosen(settings, now)
+    except DepotError:  # before the first start
+        return {}
+    ends = found.certificate.valid_to
+    soon = found.source != "own" and clock.trusted(settings) and ends - now < certificate.WARN
+    return {"certificate_problems": tuple(found.problems), "certificate_ends_on": ends.date() if soon else None}

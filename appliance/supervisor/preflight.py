@@ -19,9 +19,11 @@ def check(settings: Settings) -> None:
     """
     for program in NATIVE_PROGRAMS:
         paths.native(program)
-    mqtt = settings.mqtt
+    mqtt, web = settings.mqtt, settings.web
+    everywhere = web.tls_port and not web.tls_host
     listeners = {
-        "web.port": ("web.host", settings.web.host, settings.web.port),
+        "web.port": ("web.host", "" if everywhere else web.host, web.port),
+        "web.tls_port": ("web.tls_host", web.tls_host, web.tls_port),
         "mqtt.port": ("mqtt.host", mqtt.host, mqtt.port),
         "mqtt.tls_port": ("mqtt.tls_host", mqtt.tls_host, mqtt.tls_port),
         "mqtt.certificate_port": ("mqtt.tls_host", mqtt.tls_host, mqtt.certificate_port),

@@ -30,6 +30,7 @@ FAKEBOX = Path(__file__).with_name("fakebox.py")
 @pytest.fixture
 def ports(free_port: Callable[[], int]) -> None:
     os.environ["DEPOTBOX_WEB__PORT"] = str(free_port())
+    os.environ["DEPOTBOX_WEB__TLS_PORT"] = str(free_port())
     os.environ["DEPOTBOX_MQTT__PORT"] = str(free_port())
     os.environ["DEPOTBOX_MQTT__TLS_PORT"] = str(free_port())
     os.environ["DEPOTBOX_MQTT__CERTIFICATE_PORT"] = str(free_port())

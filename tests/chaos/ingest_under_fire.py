@@ -51,7 +51,9 @@ class Fire:
     def start(self, name: str) -> None:
         self.processes[name] = subprocess.Popen(
             [sys.executable, "-m", "appliance", "role", name],
-            env=os.environ | cast.environ(self.settings) | {"DEPOTBOX_WEB__PORT": str(self.settings.web.port)},
+            env=os.environ
+            | cast.environ(self.settings)
+            | {"DEPOTBOX_WEB__PORT": str(self.settings.web.port), "DEPOTBOX_WEB__TLS_PORT": "0"},
             stdout=self.log,
             stderr=self.log,
         )

@@ -52,10 +52,11 @@ class RunningBox:
 
     def __init__(self, data_dir: Path, *options: str, **settings: str) -> None:
         self.data_dir = data_dir
-        self.web_port = free_port()
+        self.web_port, self.tls_port = free_port(), free_port()
         self.environment: Mapping[str, str] = os.environ | {
             "DEPOTBOX_STORAGE__DATA_DIR": str(data_dir),
             "DEPOTBOX_WEB__PORT": str(self.web_port),
+            "DEPOTBOX_WEB__TLS_PORT": str(self.tls_port),
             "DEPOTBOX_MQTT__PORT": str(free_port()),
             "DEPOTBOX_MQTT__TLS_PORT": str(free_port()),
             "DEPOTBOX_MQTT__CERTIFICATE_PORT": str(free_port()),

@@ -82,11 +82,17 @@ def running_redis(paths: Paths) -> Iterator[Redis]:
 class Web:
     """The web role as a process of its own."""
 
-    def __init__(self, data_dir: Path, log: Path) -> None:
+    def __init__(self, data_dir: Path, log: Path, **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         code = "import sys; from appliance import config, log; from web.main import main; log.configure('web'); "
-        environ = {**os.environ, "DEPOTBOX_STORAGE__DATA_DIR": str(data_dir), "DEPOTBOX_WEB__PORT": str(self.port)}
+        self.tls_port = free_port()
+        environ = os.environ | {
+            "DEPOTBOX_STORAGE__DATA_DIR": str(data_dir),
+            "DEPOTBOX_WEB__PORT": str(self.port),
+            "DEPOTBOX_WEB__TLS_PORT": str(self.tls_port),
+            **settings,
+        }
         self.log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -116,8 +122,9 @@ class Web:
 
 
 @contextlib.contextmanager
-def running_web(data_dir: Path, log: Path) -> Iterator[Web]:
-    server = Web(data_dir, log)
+def running_web(data_dir: Path, log: Path, **settings: str) -> Iterator[Web]:
+    """Settings can be given as environment variables (`DEPOTBOX_...`)."""
+    server = Web(data_dir, log, **settings)
     try:
         yield server
     finally:
