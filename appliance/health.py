@@ -181,8 +181,8 @@ def _https(facts: Facts) -> Iterator[Issue]:
             severity="warning",
             title="A certificate for HTTPS is not used",
             cause=f"{'; '.join(facts.certificate_problems)}.",
-            effect="The pages are served with the next best certificate, at the latest the box's own. Browsers that do not"
-            " know it warn.",
+            effect="The pages are served with the next best certificate, at the latest the box's own. Browsers that do"
+            " not know it warn.",
             next="Install a new certificate on the page System, Certificate, or remove this one.",
         )
     if facts.certificate_ends_on:
@@ -191,7 +191,7 @@ def _https(facts: Facts) -> Iterator[Issue]:
             severity="warning",
             title="The certificate for HTTPS ends soon",
             cause=f"The certificate that was given to the box is good until {facts.certificate_ends_on:%d %B %Y}.",
-            effect="From then on the pages are served with the box's own certificate. Browsers that do not know it warn.",
+            effect="From then on the box's own certificate is served. Browsers that do not know it warn.",
             next="Get a new one from whoever made this one, and install it on the page System, Certificate.",
         )
 

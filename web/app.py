@@ -28,6 +28,7 @@ from web import authority, login, metrics, passwords, setup
 from web.api import (
     adjustments,
     basemap,
+    certificates,
     devices,
     drivers,
     fixes,
@@ -53,7 +54,7 @@ from web.doors import Doors
 from web.gate import Gate
 from web.hub import Hub
 from web.pages import api as api_page
-from web.pages import board, crew_acts, new_trip, shell, tiles, trip, trip_acts, work
+from web.pages import board, certificate, crew_acts, new_trip, shell, tiles, trip, trip_acts, work
 from web.pages import drivers as driver_pages
 from web.pages import help as help_page
 from web.pages import inbox as inbox_page
@@ -89,6 +90,7 @@ API = (
     manifests,
     basemap,
     replay,
+    certificates,
 )
 PAGES = (
     shell,
@@ -108,6 +110,7 @@ PAGES = (
     user_pages,
     tiles,
     replay_page,
+    certificate,
 )
 
 MAX_BODY_BYTES = 5 * 1024 * 1024

@@ -21,6 +21,7 @@ HANDLERS: Mapping[str, Need] = {
     "set_up": "always",
     "options_handler": "always",  # Litestar's own: which methods an address has
     "ca_certificate": "always",
+    "ca_page": "always",
     "metrics": "metrics",
     "login_page": "anyone",
     "log_in": "anyone",
@@ -114,6 +115,9 @@ HANDLERS: Mapping[str, Need] = {
     "map_tile": Permission.view,
     "map_page": Permission.administer,
     "map_remove": Permission.administer,
+    "certificate_page": Permission.administer,
+    "certificate_install": Permission.administer,
+    "certificate_remove": Permission.administer,
     # The API's description of itself: Litestar's names
     "_handler": Permission.view,
     "handle_schema_path_not_found": Permission.view,
@@ -230,4 +234,7 @@ HANDLERS: Mapping[str, Need] = {
     "system": Permission.view,
     "list_issues": Permission.view,
     "confirm_clock": Permission.administer,
+    "get_certificate": Permission.view,
+    "install_certificate": Permission.administer,
+    "remove_certificate": Permission.administer,
 }

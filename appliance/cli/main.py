@@ -21,6 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "setup": ("appliance.cli.setup:setup", "Set the box up from a file, or get a new code for the page that does."),
     "status": ("appliance.cli.status:status", "Show what runs, since when, and its memory."),
     "doctor": ("appliance.cli.doctor:doctor", "Show what is wrong with the box, and what to do."),
+    "certificate": (
+        "appliance.cli.certificate:certificate",
+        "Show, install and remove the certificate of the pages over HTTPS.",
+    ),
     "config": ("appliance.cli.config:config", "Show or check the configuration."),
     "vehicle": ("appliance.cli.vehicle:vehicle", "Add, list and change vehicles and their devices."),
     "driver": ("appliance.cli.driver:driver", "Add, list and change drivers."),

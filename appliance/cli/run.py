@@ -8,12 +8,13 @@ from contextlib import suppress
 
 import click
 
-from appliance import __version__, access, clock, log, roles, setup
+from appliance import __version__, access, ca, clock, log, roles, setup
 from appliance.cli.depot import opened
 from appliance.cli.options import with_settings
 from appliance.config import Settings
 from appliance.errors import DepotError
 from appliance.notify import notify
+from appliance.servers import certificate
 from appliance.storage import users
 from appliance.storage.db import write_tx
 from appliance.supervisor import lock, preflight
@@ -37,7 +38,8 @@ def run(settings: Settings, demo: bool) -> int:
             links = sign_in_links(settings) if demo else setup_links(settings)
             if links or sys.stdout.isatty():
                 failed = [unit.role.name for unit in units if unit.state is State.FAILED]
-                click.echo(welcome(settings, failed, links))
+                fingerprint = ca.own(paths).fingerprint if settings.web.tls_port else ""
+                click.echo(welcome(settings, failed, links, fingerprint))
 
         table = roles.table(demo=demo)
         return Supervisor(table, paths.run_dir, paths.status_file, on_started=started).run()
@@ -61,10 +63,14 @@ def setup_links(settings: Settings) -> dict[str, str]:
     return {}
 
 
-def welcome(settings: Settings, failed: Sequence[str], links: Mapping[str, str] | None = None) -> str:
-    """What a person at the terminal needs once everything has started. `links`: title and address of each."""
+def welcome(
+    settings: Settings, failed: Sequence[str], links: Mapping[str, str] | None = None, fingerprint: str = ""
+) -> str:
+    """What a person at the terminal needs once everything has started. `links`: title and address of each;
+    `fingerprint`: of the box's own authority, where the pages can be had over HTTPS."""
     lines = [
         *(links or {"Page": url(settings)}).items(),
+        *([("Elsewhere", certificate.url(settings)), ("Authority", fingerprint)] if fingerprint else []),
         ("Vehicles", f"mqtt://{_bracketed(settings.mqtt.host)}:{settings.mqtt.port}"),
         ("Data folder", settings.storage.data_dir),
         ("Stop", "Ctrl-C"),

@@ -29,6 +29,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "map_unusable": {"bad_maps": ("map.mbtiles: it holds no tiles",)},
     "jobs_failed": {"failed_jobs": 1},
     "work_waits": {"oldest": {"normal": timedelta(minutes=11)}},
+    "certificate_unusable": {"certificate_problems": ("the uploaded certificate is not used: it ended",)},
+    "certificate_ends": {"certificate_ends_on": date(2026, 2, 1)},
     "queue_paused": {"paused": ("normal",)},
     "invoices_unnamed": {"invoices_named": False},
     "mail_stays": {"mail_host": ""},
@@ -52,7 +54,7 @@ def test_each_thing_that_is_wrong_is_one_issue_with_all_its_words(code: str, fac
 def test_the_most_urgent_comes_first_and_redis_is_told_once() -> None:
     everything = {key: value for fact in WRONG.values() for key, value in fact.items()}
     found = health.issues(msgspec.structs.replace(WELL, **{**everything, "not_ready": {"redis": "backoff"}}))
-    assert [one.severity for one in found] == ["urgent"] * 3 + ["warning"] * 7 + ["note"]
+    assert [one.severity for one in found] == ["urgent"] * 3 + ["warning"] * 9 + ["note"]
     assert [one.title for one in found].count("Not ready: redis") == 1
 
 
