@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from appliance.log_file import KeptLog
+
 
 @contextmanager
 def _as_if_absent(package: str) -> Iterator[None]:
@@ -52,9 +54,16 @@ def frames(trace: TracebackType | None) -> str:
     return "".join(traceback.format_tb(trace))
 
 
-def configure(role: str, level: str | int = "info", *, terminal: bool | None = None, file: Path | None = None) -> None:
+def configure(
+    role: str,
+    level: str | int = "info",
+    *,
+    terminal: bool | None = None,
+    file: Path | None = None,
+    kept: Path | None = None,
+) -> None:
     """Sends structlog and the libraries' standard logging to stderr (or the end of a file) in one form, marked with
-    the role."""
+    the role, and into the log that the box keeps in the folder `kept`."""
     colours = (not file and sys.stderr.isatty()) if terminal is None else terminal
 
     def with_role(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -65,15 +74,21 @@ def configure(role: str, level: str | int = "info", *, terminal: bool | None = N
     # Without the values of local variables, which is what structlog shows where it can: patient data may be among them.
     console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     renderer: Any = console if colours else structlog.processors.JSONRenderer()
-    handler = logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+    handler: logging.Handler = logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)
+
+    def form(*last: Any) -> structlog.stdlib.ProcessorFormatter:
+        return structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
-    )
+
+    handler.setFormatter(form(renderer))
+    handlers = [handler]
+    if kept:
+        handlers.append(KeptLog(kept))
+        handlers[-1].setFormatter(form(structlog.processors.format_exc_info, structlog.processors.JSONRenderer()))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = handlers
     root.setLevel(level.upper() if isinstance(level, str) else level)
     for chatty in ("fontTools", "fpdf", "kombu", "amqp", "uvicorn", "httpx", "celery.app.trace", "celery.worker"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -50,6 +50,10 @@ class Paths:
         return self.data_dir / "gps"
 
     @property
+    def log_dir(self) -> Path:
+        return self.data_dir / "log"
+
+    @property
     def secrets_dir(self) -> Path:
         return self.data_dir / "secrets"
 
@@ -111,7 +115,14 @@ class Paths:
         """Makes every folder, private to the owner. Raises ConfigError where the data folder cannot be written."""
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for folder in (self.gps_dir, self.secrets_dir, self.mosquitto_dir, self.run_dir, self.worker_locks_dir):
+            for folder in (
+                self.gps_dir,
+                self.log_dir,
+                self.secrets_dir,
+                self.mosquitto_dir,
+                self.run_dir,
+                self.worker_locks_dir,
+            ):
                 folder.mkdir(mode=0o700, exist_ok=True)
             probe = self.data_dir / ".writable"
             probe.write_bytes(b"")

@@ -17,7 +17,7 @@ def main(settings: Settings) -> int:
 
     @signals.beat_init.connect(weak=False)
     def _ready(**_: Any) -> None:
-        log.configure("beat", settings.log.level)
+        log.configure("beat", settings.log.level, kept=settings.paths.log_dir)
         notify("READY=1")
 
     app.Beat(loglevel=settings.log.level, quiet=True, redirect_stdouts=False).run()

@@ -29,7 +29,7 @@ def main(settings: Settings, queue: Queue) -> int:
 
     @signals.setup_logging.connect(weak=False)
     def _logging(**_: Any) -> None:
-        log.configure(f"worker-{short}", settings.log.level)
+        log.configure(f"worker-{short}", settings.log.level, kept=settings.paths.log_dir)
 
     @signals.worker_ready.connect(weak=False)
     def _ready(sender: Any, **_: Any) -> None:

@@ -30,6 +30,7 @@ from web.api import (
     basemap,
     certificates,
     devices,
+    diagnosis,
     drivers,
     fixes,
     handovers,
@@ -54,7 +55,7 @@ from web.doors import Doors
 from web.gate import Gate
 from web.hub import Hub
 from web.pages import api as api_page
-from web.pages import board, certificate, crew_acts, new_trip, shell, tiles, trip, trip_acts, work
+from web.pages import board, certificate, crew_acts, diagnostics, logs, new_trip, shell, tiles, trip, trip_acts, work
 from web.pages import drivers as driver_pages
 from web.pages import help as help_page
 from web.pages import inbox as inbox_page
@@ -91,6 +92,7 @@ API = (
     basemap,
     replay,
     certificates,
+    diagnosis,
 )
 PAGES = (
     shell,
@@ -111,6 +113,8 @@ PAGES = (
     tiles,
     replay_page,
     certificate,
+    logs,
+    diagnostics,
 )
 
 MAX_BODY_BYTES = 5 * 1024 * 1024

@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "setup": ("appliance.cli.setup:setup", "Set the box up from a file, or get a new code for the page that does."),
     "status": ("appliance.cli.status:status", "Show what runs, since when, and its memory."),
     "doctor": ("appliance.cli.doctor:doctor", "Show what is wrong with the box, and what to do."),
+    "restart": ("appliance.cli.restart:restart", "Restart one role of the running box."),
+    "diagnostics": ("appliance.cli.diagnostics:diagnostics", "Write a bundle about the state of the box."),
     "certificate": (
         "appliance.cli.certificate:certificate",
         "Show, install and remove the certificate of the pages over HTTPS.",

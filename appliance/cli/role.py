@@ -25,7 +25,7 @@ def role(settings: Settings, name: str) -> int:
         raise Busy("a box already runs on this data folder", subject=f"role {name}", hint="depotbox status shows it")
     if parent := os.environ.pop(lifeline.PARENT, None):
         lifeline.die_with_parent(int(parent), signal.SIGTERM if chosen.native else signal.SIGKILL)
-    log.configure(chosen.name, settings.log.level)
+    log.configure(chosen.name, settings.log.level, kept=settings.paths.log_dir)
     try:
         return roles.run(chosen, settings)
     except DepotError:

@@ -27,8 +27,8 @@ from appliance.supervisor.unit import State, Unit
 @with_settings
 def run(settings: Settings, demo: bool) -> int:
     """Start the box in the foreground; Ctrl-C ends it."""
-    log.configure("supervisor", settings.log.level)
     paths = settings.paths
+    log.configure("supervisor", settings.log.level, kept=paths.log_dir)
     paths.prepare()
     with lock.hold(paths):
         preflight.check(settings)

@@ -67,4 +67,8 @@ def test_the_page_says_what_is_not_there(client: Client) -> None:
     page = client.get("/system").text
     assert "No supervisor of the box's own runs here" in page.replace("&#39;", "'")
     assert "No central office is set up." in page
-    assert "The box keeps no log of its own" in page
+    assert "Restart" not in page.partition("Roles</h2>")[2].partition("Clock")[0]
+    assert client.post("/system/roles/beat/restart").status_code == 422
+    problem(client.post("/api/v1/system/roles/beat/restart"), 503)
+    problem(client.post("/api/v1/system/roles/nothing/restart"), 404)
+    problem(client.post("/api/v1/system/roles/init/restart"), 409)

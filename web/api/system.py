@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from litestar import Response, get, post
+from litestar.params import FromPath
 from msgspec import Struct
 
 from appliance import __version__, clock_desk, health, setup
@@ -15,7 +16,7 @@ from appliance.errors import DepotError
 from appliance.health import Issue
 from appliance.storage import board
 from appliance.storage.db import write_tx
-from appliance.supervisor import checkup, statusfile
+from appliance.supervisor import checkup, restart, statusfile
 from appliance.supervisor.checkup import WELL
 from web.api.answers import Page
 from web.parts import Given, Parts
@@ -95,6 +96,17 @@ def confirm_clock(parts: Given) -> None:
         clock_desk.confirm(tx, parts.settings, parts.who, parts.now())
 
 
+@post(
+    "/system/roles/{name:str}/restart",
+    sync_to_thread=True,
+    status_code=202,
+    summary="Restart one role of the box; a worker finishes its job first",
+)
+def restart_role(parts: Given, name: FromPath[str]) -> None:
+    with parts.db() as db, write_tx(db) as tx:
+        restart.restart(tx, parts.settings, name, who=parts.who, now=parts.now())
+
+
 def trouble(parts: Parts) -> list[Issue]:
     """What is wrong with the box now, the most urgent first."""
     redis = parts.positions.redis_answers()
@@ -123,4 +135,4 @@ def _database_answers(parts: Parts) -> bool:
         return False
 
 
-HANDLERS: list[Any] = [system, list_issues, confirm_clock]
+HANDLERS: list[Any] = [system, list_issues, confirm_clock, restart_role]
