@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write(path: Path, content: bytes | str, mode: int = 0o600) -> None:
@@ -13,15 +15,21 @@ def write(path: Path, content: bytes | str, mode: int = 0o600) -> None:
     there, whole. When this returns, the new one is on disk. Text is stored as UTF-8. What root writes belongs to
     whom the folder belongs to, or a command given with sudo would take a file from the box that runs as another user.
     Raises OSError; then the old content stays and nothing is left lying about."""
-    data = content.encode() if isinstance(content, str) else content
+    with writing(path, mode) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def writing(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """The same for what is written piece by piece: `path` is replaced when the block ends, unless it raises."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
     try:
-        with open(handle, "wb") as file:
+        with open(handle, "w+b") as file:
             os.fchmod(file.fileno(), mode)
             if os.geteuid() == 0:
                 owner = os.stat(path.parent)
                 os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance import access, basemap, ca, keys, log, notices, setup
+from appliance import access, backup, basemap, ca, keys, log, notices, setup
 from appliance.config import Settings
 from appliance.servers import mosquitto
 from appliance.storage import schedules
@@ -16,6 +16,9 @@ def main(settings: Settings) -> int:
     """Makes what is missing and changes nothing that is there. Safe to run at any time."""
     paths = settings.paths
     paths.prepare()
+    if kept := backup.finish(paths):
+        _log.warning("box.restored", kept=kept)
+        paths.prepare()
     for name in migrate(paths.depot_db):
         _log.info("storage.migrated", migration=name)
     mosquitto.make_secrets(paths)

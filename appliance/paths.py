@@ -50,6 +50,10 @@ class Paths:
         return self.data_dir / "gps"
 
     @property
+    def restore_marker(self) -> Path:
+        return self.data_dir / "restore.json"  # a restore that the next start takes to its end
+
+    @property
     def log_dir(self) -> Path:
         return self.data_dir / "log"
 

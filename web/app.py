@@ -27,6 +27,7 @@ from appliance.storage.gps import Store
 from web import authority, login, metrics, passwords, setup
 from web.api import (
     adjustments,
+    backups,
     basemap,
     certificates,
     devices,
@@ -55,7 +56,20 @@ from web.doors import Doors
 from web.gate import Gate
 from web.hub import Hub
 from web.pages import api as api_page
-from web.pages import board, certificate, crew_acts, diagnostics, logs, new_trip, shell, tiles, trip, trip_acts, work
+from web.pages import (
+    backup,
+    board,
+    certificate,
+    crew_acts,
+    diagnostics,
+    logs,
+    new_trip,
+    shell,
+    tiles,
+    trip,
+    trip_acts,
+    work,
+)
 from web.pages import drivers as driver_pages
 from web.pages import help as help_page
 from web.pages import inbox as inbox_page
@@ -93,6 +107,7 @@ API = (
     replay,
     certificates,
     diagnosis,
+    backups,
 )
 PAGES = (
     shell,
@@ -115,6 +130,7 @@ PAGES = (
     certificate,
     logs,
     diagnostics,
+    backup,
 )
 
 MAX_BODY_BYTES = 5 * 1024 * 1024

@@ -75,7 +75,8 @@ def _day(browser: Browser, url: str, made: world.World) -> None:
 
 def _work(browser: Browser, url: str, made: world.World, job: str) -> None:
     paths = {"work": "/work", "job": f"/work/jobs/{job}", "schedule": "/work/schedule", "system": "/system",
-             "inbox": "/inbox", "help": "/help"}  # fmt: skip
+             "log": "/system/log", "diagnostics": "/system/diagnostics", "backup": "/system/backup",
+             "certificate": "/system/certificate", "ca": "/ca", "inbox": "/inbox", "help": "/help"}  # fmt: skip
     for size, (width, height) in SIZES.items():
         for scheme in ("light", "dark"):
             phone = size == "phone"
