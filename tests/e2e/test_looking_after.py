@@ -30,10 +30,8 @@ def test_a_box_is_looked_after_over_https_and_restored(tmp_path: Path) -> None:
             answer = client.post("/api/v1/system/backup", timeout=60)
             assert answer.status_code == 200
             (tmp_path / "box.tar.gz").write_bytes(answer.content)
-        assert (
-            box.query("SELECT who FROM audit_log WHERE action = 'role.restarted'")[0][0]
-            == "administrator@depot.example"
-        )
+        (who,) = box.query("SELECT who FROM audit_log WHERE action = 'role.restarted'")
+        assert who == ("administrator@depot.example (token api)",)
         assert box.run("diagnostics", "--into", str(tmp_path)).returncode == 0
         assert list(tmp_path.glob("depotbox-diagnostics-*.tar.gz"))
         assert box.run("restore", str(tmp_path / "box.tar.gz"), "--yes").returncode == 75

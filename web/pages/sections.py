@@ -13,9 +13,9 @@ from web.parts import Parts
 
 SECTIONS: tuple[tuple[str, str, str, Permission], ...] = (
     ("/system", "system", "Overview", Permission.view),
-    ("/system/log", "log", "Log", Permission.administer),
-    ("/system/diagnostics", "bundle", "Diagnostics", Permission.administer),
-    ("/system/backup", "archive", "Backup", Permission.administer),
+    ("/system/log", "history", "Log", Permission.administer),
+    ("/system/diagnostics", "eye", "Diagnostics", Permission.administer),
+    ("/system/backup", "download", "Backup", Permission.administer),
     ("/system/certificate", "lock", "Certificate", Permission.administer),
 )  # fmt: skip
 """Address, sign, title, and who sees it, in the order of the page."""
