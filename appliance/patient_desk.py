@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from appliance import mailer, typed
 from appliance.config import Settings
+from appliance.domain.trip import LevelOfService
 from appliance.errors import InputError, NotFound, Refused
 from appliance.storage import audit, erasure, payers, people, times, trips
 from appliance.storage import db as storage
@@ -22,12 +23,15 @@ SHOWN_AT_MOST = 50
 
 
 class PatientDetails(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known of a patient; what is left out stays as it is."""
+    """What is known of a patient; what is left out stays as it is. `level` is how the patient mostly travels, or null;
+    `needs` what whoever drives must know, such as oxygen or a key safe."""
 
     name: str | UnsetType = UNSET
     address: str | UnsetType = UNSET
     phone: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
+    level: LevelOfService | UnsetType | None = UNSET
+    needs: str | UnsetType = UNSET
 
 
 _CHECKS: dict[str, typed.Check] = {
@@ -35,7 +39,11 @@ _CHECKS: dict[str, typed.Check] = {
     "address": typed.lines,
     "phone": typed.line,
     "email": typed.email,
+    "level": lambda given, _field: given,
+    "needs": typed.lines,
 }
+_WHO_IT_IS = ("name", "address", "phone", "email")
+"""By which a patient is searched for, and what is erased from other people's texts."""
 
 
 def add(tx: Tx, details: PatientDetails, *, who: str, now: datetime) -> int:
@@ -106,7 +114,7 @@ def erase(db: Database, settings: Settings, id: int, *, who: str, now: datetime)
         if waiting := trips.waiting_for_invoice(tx, id):
             raise Refused(f"trip {waiting} waits for its invoice", subject=f"patient {id}", hint="try again later")
         payer = payers.of_patient(tx, id)
-        known = [one[name] for one in (found, payer) if one for name in _CHECKS if one.get(name)]
+        known = [one[name] for one in (found, payer) if one for name in _WHO_IT_IS if one.get(name)]
         mails = erasure.mails_to(tx, [one["email"] for one in (found, payer) if one and one["email"]])
         erasure.words(tx, known)
         erasure.addresses_of_trips(tx, id)
@@ -114,7 +122,9 @@ def erase(db: Database, settings: Settings, id: int, *, who: str, now: datetime)
         if people.consents_to_email(tx, id):
             people.record_consent(tx, id, False, who, now)
         gone = {"name": erasure.ERASED, "address": "", "email": ""}
-        people.change_patient(tx, id, **gone, phone="", born_on=None, erased_at=times.text(now))
+        people.change_patient(
+            tx, id, **gone, phone="", born_on=None, level=None, needs="", erased_at=times.text(now)
+        )
         if payer:
             payers.change(tx, payer["id"], now, **gone, delivery="print")
         mailer.forget(settings, mails)
@@ -122,12 +132,17 @@ def erase(db: Database, settings: Settings, id: int, *, who: str, now: datetime)
     storage.wipe(db)
 
 
+def history(db: Database, id: int, limit: int) -> list[Row]:
+    """Who looked at the record and changed it, the newest first; never what stood in it. Raises NotFound."""
+    return audit.of_subject(db, "patient", _get(db, id)["uid"], limit)
+
+
 def unknown(id: int) -> NotFound:
     return NotFound("no such patient", subject=f"patient {id}", hint="`depotbox patient list` shows them")
 
 
-def _get(tx: Tx, id: int) -> Row:
-    found = people.patient(tx, id)
+def _get(db: Database, id: int) -> Row:
+    found = people.patient(db, id)
     if found is None:
         raise unknown(id)
     return found
@@ -154,7 +169,7 @@ def _record(tx: Tx, found: Row) -> Row:
 
 
 def _searched(patient: Row) -> str:
-    return "\n".join(patient[name] for name in _CHECKS).casefold()
+    return "\n".join(patient[name] for name in _WHO_IT_IS).casefold()
 
 
 def _audit(tx: Tx, patient: Row, action: str, who: str, now: datetime, detail: str = "") -> None:

@@ -165,6 +165,7 @@ HANDLERS: Mapping[str, Need] = {
     "list_expiring": Permission.view,
     "search_patients": Permission.patients,
     "get_patient": Permission.patients,
+    "get_patient_audit": Permission.patients,
     "add_patient": Permission.patients,
     "change_patient": Permission.patients,
     "record_consent": Permission.patients,

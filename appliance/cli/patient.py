@@ -13,10 +13,11 @@ from appliance.cli.details import given
 from appliance.cli.options import ID, json_option, with_settings
 from appliance.cli.tables import print_list
 from appliance.config import Settings
+from appliance.domain.trip import LevelOfService
 from appliance.patient_desk import PatientDetails
 from appliance.storage.db import write_tx
 
-_SHOWN = ("id", "name", "address", "phone", "email", "email_consent", "payer_id")
+_SHOWN = ("id", "name", "address", "phone", "email", "level", "needs", "email_consent", "payer_id")
 
 
 @click.group()
@@ -27,6 +28,8 @@ def patient() -> None:
 
 def _details(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
+        click.option("--needs", help="What whoever drives must know."),
+        click.option("--level", type=click.Choice(list(LevelOfService)), help="How the patient mostly travels."),
         click.option("--address", help="Where the patient lives; lines end with \\n."),
         click.option("--phone", help="Where the patient is called."),
         click.option("--email", help="Where invoices go, with consent."),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlite_utils import Database
+
 from appliance.storage import times
-from appliance.storage.db import Tx, insert, value
+from appliance.storage.db import Row, Tx, insert, rows, value
 
 
 def record(tx: Tx, who: str, action: str, subject: str, subject_uid: str, now: datetime, detail: str = "") -> None:
@@ -18,6 +20,17 @@ def record(tx: Tx, who: str, action: str, subject: str, subject_uid: str, now: d
         subject=subject,
         subject_uid=subject_uid,
         detail=detail,
+    )
+
+
+def of_subject(db: Database, subject: str, subject_uid: str, limit: int) -> list[Row]:
+    """What was done to one, the newest first: `at`, `who`, `action`, `detail`."""
+    return rows(
+        db,
+        "SELECT at, who, action, detail FROM audit_log WHERE subject = ? AND subject_uid = ? ORDER BY id DESC LIMIT ?",
+        subject,
+        subject_uid,
+        limit,
     )
 
 

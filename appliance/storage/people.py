@@ -42,27 +42,8 @@ def driver(db: Database, id: int) -> Row | None:
     return row(db, "SELECT * FROM drivers WHERE id = ?", id)
 
 
-def add_patient(
-    tx: Tx,
-    name: str,
-    now: datetime,
-    *,
-    address: str = "",
-    phone: str = "",
-    email: str = "",
-    born_on: str | None = None,
-) -> int:
-    return insert(
-        tx,
-        "patients",
-        uid=uids.new(),
-        name=name,
-        address=address,
-        phone=phone,
-        email=email,
-        born_on=born_on,
-        created_at=times.text(now),
-    )
+def add_patient(tx: Tx, name: str, now: datetime, **columns: Any) -> int:
+    return insert(tx, "patients", uid=uids.new(), name=name, created_at=times.text(now), **columns)
 
 
 def change_patient(tx: Tx, id: int, **columns: Any) -> None:

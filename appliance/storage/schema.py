@@ -41,8 +41,11 @@ CREATE INDEX api_tokens_user ON api_tokens (user_id, id);
 
 CREATE TABLE patients (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, name TEXT NOT NULL, address TEXT NOT NULL DEFAULT '',
-  phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '', erased_at TEXT, created_at TEXT NOT NULL,
-  born_on TEXT                           -- as a manifest said it: tells two of one name apart
+  phone TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '',
+  born_on TEXT,                          -- as a manifest said it: tells two of one name apart
+  level TEXT CHECK (level IN ('ambulatory', 'wheelchair', 'stretcher', 'bariatric')), -- how the patient mostly travels
+  needs TEXT NOT NULL DEFAULT '',        -- what whoever drives must know
+  erased_at TEXT, created_at TEXT NOT NULL
 ) STRICT;
 
 -- Consent is a history: the newest row for a patient and purpose counts.

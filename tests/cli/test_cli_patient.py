@@ -11,12 +11,14 @@ from tests.cli.conftest import Box
 
 def test_a_patient_is_added_found_changed_asked_for_consent_and_erased(box: Box, db: Database) -> None:
     assert box("patient", "add", "Ada Marsh", "--address", "5 Sandy Lane\\nTown", "--phone", "+44 1").out == "1\n"
-    assert box("patient", "set", "1", "--email", "ada@example.org").code == 0
+    assert (
+        box("patient", "set", "1", "--email", "ada@example.org", "--level", "stretcher", "--needs", "Oxygen").code == 0
+    )
     assert box("patient", "consent", "1", "yes").code == 0
     (found,) = box("patient", "list", "marsh sandy", "--json").items
     assert found == {
         "id": 1, "name": "Ada Marsh", "address": "5 Sandy Lane\nTown", "phone": "+44 1", "email": "ada@example.org",
-        "email_consent": True, "payer_id": None,
+        "level": "stretcher", "needs": "Oxygen", "email_consent": True, "payer_id": None,
     }  # fmt: skip
     assert box("patient", "list", "nobody", "--json").items == []
     assert value(db, "SELECT count(*) FROM audit_log WHERE action = 'patient.viewed'") == 1

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from appliance.events import Publisher
 from appliance.paths import PROJECT_ROOT
 from tests.e2e.browser import chromium
-from tests.web import work_day, world
+from tests.web import people_day, work_day, world
 from tests.web.serving import running_redis, running_web, wait_for
 
 OUT = PROJECT_ROOT / "screenshots"
@@ -33,6 +33,10 @@ def main() -> None:
                 Publisher(made.settings.paths.redis_socket).publish(*made.live, *world.troubled(made))
                 _day(browser, web.url, made)
                 _work(browser, web.url, made, jobs["failed"])
+            people = world.make(folder / "people", datetime.now(UTC))
+            patient = people_day.make(people)
+            with running_redis(people.settings.paths), running_web(folder / "people", folder / "people.log") as web:
+                _people(browser, web.url, people, patient)
             with (
                 running_redis(world.settings_for(folder / "empty").paths),
                 running_web(folder / "empty", folder / "empty.log") as web,
@@ -73,10 +77,31 @@ def _day(browser: Browser, url: str, made: world.World) -> None:
     page.close()
 
 
+def _people(browser: Browser, url: str, made: world.World, patient: int) -> None:
+    paths = {"vehicles": "/vehicles", "vehicle": "/vehicles/V1", "drivers": "/drivers", "driver": "/drivers/D1",
+             "patients": "/patients", "patient": f"/patients/{patient}", "users": "/users", "user": "/users/2",
+             "account": "/account"}  # fmt: skip
+    _each(browser, url, made, paths)
+    page = browser.new_page()
+    page.context.add_cookies([world.as_user(made.settings).cookie(url)])
+    page.goto(f"{url}/vehicles/V2")
+    page.click("#act-device > summary")
+    page.click("#act-device button.primary")
+    page.locator("#card").wait_for()
+    page.click("label[for=model-owntracks]")
+    _save(page, "card")
+    page.pdf(path=OUT / "card.pdf", format="A4")
+    page.close()
+
+
 def _work(browser: Browser, url: str, made: world.World, job: str) -> None:
     paths = {"work": "/work", "job": f"/work/jobs/{job}", "schedule": "/work/schedule", "system": "/system",
              "log": "/system/log", "diagnostics": "/system/diagnostics", "backup": "/system/backup",
              "certificate": "/system/certificate", "ca": "/ca", "inbox": "/inbox", "help": "/help"}  # fmt: skip
+    _each(browser, url, made, paths)
+
+
+def _each(browser: Browser, url: str, made: world.World, paths: dict[str, str]) -> None:
     for size, (width, height) in SIZES.items():
         for scheme in ("light", "dark"):
             phone = size == "phone"

@@ -18,8 +18,8 @@ from appliance.storage.db import Row, rows, value, write_tx
 from tests.cast import NOON, Cast, new_trip, ride, say
 
 NAME, HOME, PHONE, EMAIL = "Zyxquilla Quorvé", "77 Unmistakable Lane", "+44 151 496 0177", "zq-mail@example.org"
-MARKS = ("Zyxquilla", "Quorv", "Unmistakable", "496 0177", "zq-mail")
-DETAILS = PatientDetails(name=NAME, address=HOME, phone=PHONE, email=EMAIL)
+MARKS = ("Zyxquilla", "Zyx-7", "Quorv", "Unmistakable", "496 0177", "zq-mail")
+DETAILS = PatientDetails(name=NAME, address=HOME, phone=PHONE, email=EMAIL, needs="Zyx-7 oxygen")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from appliance import access, alerts, driver_desk, passwords, patient_desk, people_desk, shift_desk, vehicle_desk
 from appliance.domain.presence import VehicleState
+from appliance.domain.trip import LevelOfService
 from appliance.driver_desk import DriverDetails
 from appliance.patient_desk import PatientDetails
 from appliance.storage import alerts as alert_rows
@@ -45,7 +46,11 @@ def make(made: world.World) -> int:
         found, _ = patient_desk.search(tx, PATIENT, who=world.address_of("dispatcher"), now=now - timedelta(hours=2))
         patient = int(found[0]["id"])
         known = PatientDetails(
-            address="5 Sandy Lane\nLiverpool L13 7AQ", phone="+44 151 496 0177", email="ada@example.org"
+            address="5 Sandy Lane\nLiverpool L13 7AQ",
+            phone="+44 151 496 0177",
+            email="ada@example.org",
+            level=LevelOfService.wheelchair,
+            needs="Oxygen; the neighbour has the key.",
         )
         patient_desk.change(tx, patient, known, who=world.address_of("dispatcher"), now=now - timedelta(hours=2))
         patient_desk.consent(tx, patient, True, who=world.address_of("dispatcher"), now=now - timedelta(hours=2))

@@ -228,15 +228,35 @@ def test_a_patient_is_added_changed_and_erased(client: Client, depot_db: Databas
     assert answer.status_code == 422
     assert 'value="nobody"' in answer.text
     assert "5 Sandy Lane" in words(client.post(path, data={"name": "Zoe Quill", "address": "5 Sandy Lane"}).text)
+    travels = client.post(path, data={"level": "wheelchair", "needs": "Oxygen"}).text
+    assert "Wheelchair" in words(travels)
+    assert "Oxygen" in words(travels)
+    assert client.post(path, data={"level": "sledge"}).status_code == 422
     assert "not given" in words(client.post(f"{path}/consent", data={"given": "no"}).text)
     page = client.post(f"{path}/erase").text
     assert "Erased patient" in words(page)
     assert "Zoe" not in page
+    assert "Oxygen" not in page
     assert client.post(f"{path}/consent", data={"given": "yes"}).status_code == 422
     actions = [action for action, _ in audit(depot_db, "patient")]
     assert [action for action in actions if action != "patient.viewed"][-5:] == [
-        "patient.added", "patient.consent", "patient.changed", "patient.consent", "patient.erased",
+        "patient.consent", "patient.changed", "patient.changed", "patient.consent", "patient.erased",
     ]  # fmt: skip
+
+
+def test_who_looked_at_a_record_is_on_its_page(client: Client, depot: world.World, patient: int) -> None:
+    sign_in(client, depot, "biller")
+    client.get(f"/patients/{patient}")
+    sign_in(client, depot)
+    page = words(client.get(f"/patients/{patient}").text)
+    for said in ("biller@depot.example looked at it", "dispatcher@depot.example looked at it in a search",
+                 "dispatcher@depot.example changed address, email, level, needs, phone",
+                 "recorded consent to e-mail: given"):  # fmt: skip
+        assert said in page
+    found = client.get(f"/api/v1/patients/{patient}/audit").json()["items"]
+    assert [one["who"] for one in found[:2]] == ["administrator@depot.example", "biller@depot.example"]
+    assert "Marsh" not in str(found)
+    problem(client.get("/api/v1/patients/999/audit"), 404)
 
 
 def test_a_patient_under_way_is_not_erased_and_the_page_says_why(client: Client, depot_db: Database) -> None:

@@ -11,9 +11,11 @@ from litestar.params import FromPath, RequestBody
 from msgspec import Meta, Struct
 
 from appliance import patient_desk
+from appliance.domain.trip import LevelOfService
 from appliance.patient_desk import PatientDetails
 from appliance.storage.db import write_tx
 from web.api.answers import Page, make
+from web.api.trips import Limit
 from web.parts import Given, Parts
 from web.problems import Problem
 
@@ -26,10 +28,21 @@ class PatientRecord(Struct, frozen=True, kw_only=True):
     address: str
     phone: str
     email: str
+    level: LevelOfService | None
+    needs: str
     email_consent: bool
     payer_id: int | None
     created_at: datetime
     erased_at: datetime | None
+
+
+class Looked(Struct, frozen=True, kw_only=True):
+    """An entry of the audit log: who looked at a record or changed it, and which fields; never what stood in them."""
+
+    at: datetime
+    who: str
+    action: str
+    detail: str
 
 
 class Search(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,6 +68,14 @@ def search_patients(parts: Given, data: RequestBody[Search]) -> Page[PatientReco
 @get("/patients/{patient_id:int}", sync_to_thread=True, summary="One patient; the view is in the audit log")
 def get_patient(parts: Given, patient_id: FromPath[int]) -> PatientRecord:
     return _view(parts, patient_id)
+
+
+@get("/patients/{patient_id:int}/audit", sync_to_thread=True, summary="Who looked at a record and changed it")
+def get_patient_audit(parts: Given, patient_id: FromPath[int], limit: Limit = 100) -> Page[Looked]:
+    """The newest first."""
+    with parts.db() as db:
+        found = patient_desk.history(db, patient_id, limit)
+    return Page([make(Looked, row) for row in found], len(found))
 
 
 @post("/patients", sync_to_thread=True, summary="Add a patient")
@@ -109,5 +130,5 @@ def _view(parts: Parts, patient_id: int) -> PatientRecord:
 
 
 HANDLERS: list[Any] = [
-    search_patients, get_patient, add_patient, change_patient, record_consent, erase_patient,
+    search_patients, get_patient, get_patient_audit, add_patient, change_patient, record_consent, erase_patient,
 ]  # fmt: skip

@@ -11,10 +11,11 @@ from litestar.params import FromPath
 from litestar.response import Template
 
 from appliance import patient_desk
-from appliance.errors import DepotError
+from appliance.domain.trip import LevelOfService
+from appliance.errors import DepotError, InputError
 from appliance.patient_desk import PatientDetails
 from appliance.storage import people
-from appliance.storage.db import Tx, write_tx
+from appliance.storage.db import Row, Tx, write_tx
 from appliance.storage.times import parse, parse_or_none
 from web import cards
 from web.forms import Form, refused
@@ -22,7 +23,11 @@ from web.pages import shell
 from web.parts import Given, Parts
 from web.typed import Fields, text
 
-FIELDS = ("name", "address", "phone", "email")
+FIELDS = ("name", "address", "phone", "email", "needs")
+LEVELS = [(level, level.capitalize()) for level in LevelOfService]
+LOOKS_SHOWN = 50
+DID = {"viewed": "looked at it", "changed": "changed", "added": "added the patient", "erased": "erased the patient",
+       "consent": "recorded consent to e-mail:"}  # fmt: skip
 QUERY_MAX = 200
 
 
@@ -99,7 +104,16 @@ def _acted(parts: Parts, id: int, form: str, typed: dict[str, str], act: Callabl
 
 
 def _details(typed: dict[str, str]) -> PatientDetails:
-    return PatientDetails(**text(typed, FIELDS))
+    given: dict[str, Any] = text(typed, FIELDS)
+    if "level" in typed:
+        given["level"] = _level(typed["level"])
+    return PatientDetails(**given)
+
+
+def _level(given: str) -> LevelOfService | None:
+    if given and given not in list(LevelOfService):
+        raise InputError(f"expected one of {', '.join(LevelOfService)}", subject="level")
+    return LevelOfService(given) if given else None
 
 
 def _list(
@@ -113,7 +127,15 @@ def _list(
     with parts.db() as db:
         known = people.count_patients(db)
     return shell.page(
-        parts, "patients.html", here="/patients", form=form, query=query, found=found, total=total, known=known
+        parts,
+        "patients.html",
+        here="/patients",
+        form=form,
+        query=query,
+        found=found,
+        total=total,
+        known=known,
+        levels=LEVELS,
     )
 
 
@@ -121,12 +143,25 @@ def _one(parts: Parts, id: int, *, done: str = "", form: Form | None = None) -> 
     now, zone = parts.now(), parts.settings.zone
     with parts.db() as db, write_tx(db) as tx:
         patient = patient_desk.view(tx, id, who=parts.who, now=now)
+        looks = patient_desk.history(tx, id, LOOKS_SHOWN)
     erased = parse_or_none(patient["erased_at"])
     return shell.page(
         parts, "patient.html", here="/patients", done=done, form=form, patient=patient,
         added=cards.moment(parse(patient["created_at"]), now, zone),
         erased=cards.moment(erased, now, zone) if erased else None,
+        levels=LEVELS, looks=[_look(parts, one) for one in looks],
     )  # fmt: skip
+
+
+def _look(parts: Parts, row: Row) -> dict[str, Any]:
+    """An entry of the audit log in words."""
+    word = row["action"].removeprefix("patient.")
+    detail = "in a search" if row["detail"] == "search" else row["detail"]
+    return {
+        "at": cards.moment(parse(row["at"]), parts.now(), parts.settings.zone),
+        "who": row["who"],
+        "did": " ".join(part for part in (DID.get(word, word), detail) if part),
+    }
 
 
 HANDLERS: list[Any] = [
