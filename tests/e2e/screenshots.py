@@ -71,6 +71,8 @@ def _day(browser: Browser, url: str, made: world.World) -> None:
                 page.locator("#map").scroll_into_view_if_needed()
                 _save(page, f"trip-map-{size}-{scheme}")
             page.close()
+    for size in SIZES:
+        _today(browser, url, made, size)
     page = _open(browser, url, session, "desktop", "light", "/")
     page.keyboard.press("?")
     _save(page, "help-desktop")
@@ -91,6 +93,25 @@ def _people(browser: Browser, url: str, made: world.World, patient: int) -> None
     page.click("label[for=model-owntracks]")
     _save(page, "card")
     page.pdf(path=OUT / "card.pdf", format="A4")
+    page.close()
+
+
+def _today(browser: Browser, url: str, made: world.World, size: str) -> None:
+    """The panel of a trip and the forms of its acts."""
+    page = _open(browser, url, world.as_user(made.settings, "dispatcher"), size, "light", "/")
+    page.locator('.card[data-title="T-1013"] .choose').click()
+    wait_for(lambda: page.locator("#trip-panel [data-act]").count(), "the panel")
+    _save(page, f"today-panel-{size}")
+    for act in ("assign", "times", "no_show", "cancel", "change"):
+        page.click(f"#trip-panel [data-act={act}]")
+        wait_for(lambda: page.locator("#act-form").count(), "the form")
+        _save(page, f"today-{act}-{size}")
+        page.click("[data-close]")
+    for name, opens in (("new", "#new-trip"), ("crew", '[data-crew][data-driver="D3"]')):
+        page.click(opens)
+        wait_for(lambda: page.locator("#act-body form").count(), "the form")
+        _save(page, f"today-{name}-{size}")
+        page.click("[data-close]")
     page.close()
 
 

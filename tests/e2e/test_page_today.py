@@ -46,6 +46,7 @@ class Desk:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.goto(self.url + path)
         wait_for(lambda: page.locator("body[data-link=up]").count(), "connected")
+        wait_for(lambda: path != "/" or page.locator("#board[data-ready=yes]").count(), "the board listens")
         return page
 
     def _hear(self, said: str) -> None:
@@ -215,6 +216,18 @@ def test_a_driver_is_unavailable_and_it_is_undone(desk: Desk) -> None:
     wait_for(lambda: card(page, "T-1015").get_attribute("data-driver") == "D8", "they are given on", 5)
     page.click("#said button.button")
     wait_for(lambda: card(page, "T-1015").get_attribute("data-driver") == "D3", "they are back", 5)
+
+
+def test_times_are_typed_where_the_driver_is_now(desk: Desk) -> None:
+    page = desk.open()
+    card(page, "T-1009").locator(".choose").click()
+    page.keyboard.press("t")
+    wait_for(lambda: page.locator("#act-form").count(), "the form")
+    assert page.evaluate("document.activeElement.id") == "times-arrived_dropoff"
+    page.keyboard.type(f"{datetime.now(desk.made.settings.zone):%H%M}")
+    page.keyboard.press("Enter")
+    wait_for(lambda: "At drop-off" in card(page, "T-1009").locator(".progress").inner_text(), "the stamp is there", 5)
+    wait_for(lambda: "by phone" in page.locator("#trip-panel .stamps").inner_text(), "it is marked")
 
 
 def test_no_key_throws_on_any_page(desk: Desk) -> None:

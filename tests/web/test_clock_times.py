@@ -40,9 +40,7 @@ def test_a_time_is_the_depots_own() -> None:
     assert clock_times.shown(summer, LONDON) == "13:00"
 
 
-@pytest.mark.parametrize(
-    "typed", ["", "noon", "24:00", "9", "12:60", "2026-02-30 12:00", "2026-01-26 noon"]
-)
+@pytest.mark.parametrize("typed", ["", "noon", "24:00", "9", "12:60", "2026-02-30 12:00", "2026-01-26 noon"])
 def test_what_is_no_time_is_refused_by_its_field(typed: str) -> None:
     with pytest.raises(InputError) as caught:
         clock_times.nearest(typed, NOON, LONDON, "at")

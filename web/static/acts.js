@@ -40,7 +40,8 @@ export function close() {
 /** The first field that is wrong; else the first that is to be filled in. */
 function focus() {
   const first = body.querySelector("[aria-invalid=true], .wrong input")
-    ?? body.querySelector("[data-first], input[type=radio]:checked, input:not([type=hidden], :disabled), select, button.go");
+    ?? body.querySelector("[data-first]")
+    ?? body.querySelector("input[type=radio]:checked, input:not([type=hidden], :disabled), select, button.go");
   first?.focus();
   if (first?.matches("input:not([type=radio], [type=checkbox])")) first.select();
 }

@@ -10,6 +10,7 @@ import { tick } from "./times.js";
 const board = document.getElementById("board");
 const announce = document.getElementById("announce");
 const mayAct = document.getElementById("main").dataset.may === "dispatch";
+const narrow = matchMedia("(max-width: 48rem)");
 let states = statesOnBoard();
 let wanted = null; // a new trip, which comes with the next board
 
@@ -155,6 +156,8 @@ export function start() {
   });
   selection.onChange((selected, from) => {
     mark(selected);
+    // On a phone the panel covers the lower part of the board.
+    if (from === "board" && selected.trip && narrow.matches) cardOf(selected.trip)?.scrollIntoView({ block: "start" });
     if (from === "map" && selected.trip) cardOf(selected.trip)?.scrollIntoView({ block: "nearest" });
   });
   board.addEventListener("htmx:afterSwap", () => {
@@ -168,4 +171,5 @@ export function start() {
       wanted = null;
     }
   });
+  board.dataset.ready = "yes";
 }
