@@ -35,8 +35,10 @@ def facts(
         paper.set_x(FACTS_X)
         paper.ink(BODY, GREY)
         paper.cell(label_width, LINE + 0.8, label)
-        paper.ink(bold=label == found[0][0])
-        paper.block(value_x, value_width, paper.clean(value)[:60], LINE + 0.8, "R")
+        bold = label == found[0][0]
+        text, size, _ = paper.fitting(value_width, LINE + 0.8, paper.clean(value)[:60], (BODY, 8, 7, 6), bold=bold)
+        paper.ink(size, bold=bold)
+        paper.block(value_x, value_width, text, LINE + 0.8, "R")
     paper.set_y(paper.y + 2)
     paper.rule(paper.y, ACCENT, 0.5, FACTS_X)
     paper.set_xy(FACTS_X, paper.y + 2)

@@ -42,6 +42,7 @@ from web.api import (
     manifests,
     patients,
     payers,
+    print_list,
     replay,
     schedules,
     system,
@@ -108,6 +109,7 @@ API = (
     certificates,
     diagnosis,
     backups,
+    print_list,
 )
 PAGES = (
     shell,

@@ -18,6 +18,11 @@ def of_trip(parts: Parts, row: Row) -> Row:
     return {**row, "patient": None, "payer": None if row["payer_kind"] == "patient" else row["payer"]}
 
 
+def of_payer(parts: Parts, row: Row) -> str:
+    """The payer of a row with `payer` and `payer_kind`, who may be a patient."""
+    return HIDDEN if row["payer_kind"] == "patient" and not parts.may(Permission.patients) else str(row["payer"])
+
+
 def of_document(parts: Parts, document: dict[str, Any], payer_kind: str) -> dict[str, Any]:
     """What an invoice shows, as the caller may see it. The invoice itself keeps all of it."""
     if parts.may(Permission.patients):

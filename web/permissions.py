@@ -186,6 +186,8 @@ HANDLERS: Mapping[str, Need] = {
     "welcome_user": Permission.administer,
     "list_tokens": Permission.administer,
     "revoke_token": Permission.administer,
+    "correct_rate": Permission.bill,
+    "end_rate": Permission.bill,
     # Trips
     "list_trips": Permission.view,
     "get_trip": Permission.view,
@@ -220,6 +222,12 @@ HANDLERS: Mapping[str, Need] = {
     "dispute_invoice": Permission.bill,
     "settle_invoice": Permission.bill,
     "send_invoice": Permission.bill,
+    "credit_invoice": Permission.bill,
+    "credit_note_as_pdf": Permission.view,
+    "export_invoices": Permission.bill,
+    "print_list": Permission.bill,
+    "print_list_as_pdf": Permission.bill,
+    "mark_printed": Permission.bill,
     # Work
     "list_jobs": Permission.view,
     "get_job": Permission.view,

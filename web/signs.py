@@ -53,6 +53,7 @@ JOBS: tuple[Sign, ...] = (
 INVOICES: tuple[Sign, ...] = (
     Sign("issued", "invoice", "open: the payer owes it"),
     Sign("paid", "check", "paid in full"),
+    Sign("credited", "undo", "taken back in whole by credit notes"),
     Sign("disputed", "flag", "the payer objects; nobody is reminded meanwhile"),
     Sign("void", "cross", "taken back; another may replace it"),
 )

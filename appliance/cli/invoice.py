@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
+from pathlib import Path
 
 import click
 
-from appliance import clock, invoice_desk, log, reminders
+from appliance import accounts_export, atomicfile, clock, credit_desk, invoice_desk, log, print_desk, reminders
 from appliance.cli.depot import opened, operator
+from appliance.cli.details import DAY
 from appliance.cli.options import ID, LIMIT, LocalTime, json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
 from appliance.domain.invoice import AdjustmentState, State, minor_units, money
 from appliance.errors import NotFound
 from appliance.events import Event, Publisher
-from appliance.storage import adjustments, invoices, ledger
+from appliance.storage import adjustments, credit_notes, invoices, ledger
 from appliance.storage.db import Row, Tx, write_tx
 
 
@@ -127,7 +129,7 @@ def settle(settings: Settings, number: str) -> None:
 @click.argument("number")
 @with_settings
 def send(settings: Settings, number: str) -> None:
-    """Mail the invoice NUMBER, or put it on the print list: its job was given up."""
+    """Mail the invoice NUMBER, or put it on the print list; once more where it went out before."""
     from appliance.sender import Sender  # here: nothing else waits for Celery
 
     with opened(settings) as db, write_tx(db) as tx:
@@ -152,6 +154,58 @@ def void(settings: Settings, number: str, reason: str, replace: bool) -> None:
     Sender(settings).send(asks)
     Publisher(settings.paths.redis_socket).publish(*events)
     click.echo(f"{number} is void." + (" The trip is billed anew." if replace else ""))
+
+
+@invoice.command()
+@click.argument("number")
+@click.argument("amount")
+@click.option("--reason", required=True, help="Why; it stands on the credit note.")
+@with_settings
+def credit(settings: Settings, number: str, amount: str, reason: str) -> None:
+    """Take AMOUNT (like 12.50, tax included) of the invoice NUMBER back by a credit note. The invoice stays as it is;
+    what is owed on it is less."""
+    from appliance.sender import Sender  # here: nothing else waits for Celery
+
+    with opened(settings) as db, write_tx(db) as tx:
+        found = _found(tx, number)
+        cents = minor_units(amount, found["currency"])
+        id, asks, events = credit_desk.issue(tx, found["id"], cents, reason, settings, who=operator(), now=clock.now())
+        note = credit_notes.get(tx, id)
+    Sender(settings).send(asks)
+    Publisher(settings.paths.redis_socket).publish(*events)
+    click.echo(f"{note['number'] if note else id} is issued; {number} is {events[0].data['state']}.")
+
+
+@invoice.command()
+@click.option("--from", "first", type=DAY, required=True, help="First day, like 2026-03-01.")
+@click.option("--to", "last", type=DAY, required=True, help="Last day.")
+@with_settings
+def export(settings: Settings, first: date, last: date) -> None:
+    """Print what was invoiced as CSV for the accounts: a row a booking. A patient who pays is not named."""
+    with opened(settings) as db:
+        found = accounts_export.rows(
+            db, settings, first, last, lambda row: "(patient)" if row["payer_kind"] == "patient" else row["payer"]
+        )
+        click.echo(accounts_export.text(found), nl=False)
+
+
+@invoice.command("print")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--mark", is_flag=True, help="They are printed: take them off the list.")
+@with_settings
+def print_(settings: Settings, file: Path, mark: bool) -> None:
+    """Write the print list as one PDF into FILE: the oldest 100 invoices and credit notes that wait."""
+    with opened(settings) as db:
+        found, total = print_desk.waiting(db)
+        if not found:
+            click.echo("Nothing waits to be printed.")
+            return
+        atomicfile.write(file, print_desk.pdf(found, lambda document, _kind: document, clock.now()))
+        if mark:
+            ids = {kind: [one["id"] for one in found if one["kind"] == kind] for kind in ("invoice", "credit")}
+            with write_tx(db) as tx:
+                print_desk.mark_printed(tx, ids["invoice"], ids["credit"], operator(), clock.now())
+    click.echo(f"{file}: {len(found)} of {total}{', which left the list' if mark else ''}.")
 
 
 @invoice.command("adjustments")

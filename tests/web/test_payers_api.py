@@ -27,3 +27,24 @@ def test_what_is_unknown_or_wrong_says_so(client: Client) -> None:
     problem(client.patch("/api/v1/payers/99", json={}), 404)
     assert "name" in problem(client.post("/api/v1/payers", json={"kind": "broker"}), 400)
     problem(client.post("/api/v1/payers", json={"kind": "patient", "patient_id": 999}), 404)
+
+
+def test_a_rate_is_corrected_and_ended(client: Client) -> None:
+    path = f"/api/v1/payers/{client.post('/api/v1/payers', json={'kind': 'facility', 'name': 'Unit 2'}).json()['id']}"
+    rate = {"level": "wheelchair", "valid_from": "2026-02-01", "base_cents": 2450}
+    (first,) = client.post(f"{path}/rates", json=rate).json()["items"]
+    address = f"{path}/rates/{first['id']}"
+    (found,) = client.put(address, json={**rate, "base_cents": 2500}).json()["items"]
+    assert (found["id"], found["base_cents"]) == (first["id"], 2500)
+    (found,) = client.post(f"{address}/end", json={"valid_to": "2026-06-30"}).json()["items"]
+    assert found["valid_to"] == "2026-06-30"
+    problem(client.post(f"{address}/end", json={"valid_to": "2026-01-01"}), 400)
+    problem(client.put(f"/api/v1/payers/1/rates/{first['id']}", json=rate), 404)
+
+
+def test_payers_are_paged_and_found_by_name(client: Client) -> None:
+    client.post("/api/v1/payers", json={"kind": "facility", "name": "Renal Unit"})
+    assert client.get("/api/v1/payers", params={"q": "renal"}).json()["total"] == 1
+    assert client.get("/api/v1/payers", params={"kind": "broker"}).json()["total"] == 1
+    page = client.get("/api/v1/payers", params={"limit": 1, "offset": 1}).json()
+    assert ([one["name"] for one in page["items"]], page["total"]) == (["Renal Unit"], 2)

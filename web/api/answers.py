@@ -133,13 +133,15 @@ class TripWithEvents(Trip, frozen=True, kw_only=True):
 
 
 class Invoice(Struct, frozen=True, kw_only=True):
-    """An invoice. `payer` is null where the patient pays: a patient's name stands on the trip only."""
+    """An invoice. `payer` is null where the patient pays: a patient's name stands on the trip only. `owed_cents` is the
+    total less what was paid and credited; below zero something is to be paid back."""
 
     id: int
     uid: str
     number: str
     trip_id: int
     trip_ref: str | None
+    payer_id: int
     payer: str | None
     payer_kind: str
     state: str
@@ -150,9 +152,12 @@ class Invoice(Struct, frozen=True, kw_only=True):
     total_cents: int
     tax_cents: int
     paid_cents: int
+    credited_cents: int
+    owed_cents: int
     distance_m: float | None
     sent_at: datetime | None
     print_listed_at: datetime | None
+    printed_at: datetime | None
     voided_at: datetime | None
     void_reason: str | None
     replaces: str | None
@@ -168,8 +173,39 @@ class InvoiceLine(Struct, frozen=True, kw_only=True):
     amount_cents: int
 
 
+class Payment(Struct, frozen=True, kw_only=True):
+    """A payment; one that was returned is below zero."""
+
+    id: int
+    amount_cents: int
+    paid_on: date
+    origin: Literal["depot", "centre"]
+    reference: str
+    recorded_by: str
+    recorded_at: datetime
+
+
+class CreditNote(Struct, frozen=True, kw_only=True):
+    """A credit note: it takes back so much of its invoice, tax included."""
+
+    id: int
+    number: str
+    invoice_id: int
+    issued_on: date
+    currency: str
+    amount_cents: int
+    tax_cents: int
+    reason: str
+    issued_by: str
+    sent_at: datetime | None
+    print_listed_at: datetime | None
+    printed_at: datetime | None
+
+
 class InvoiceWithLines(Invoice, frozen=True, kw_only=True):
     lines: list[InvoiceLine]
+    payments: list[Payment]
+    credit_notes: list[CreditNote]
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -267,7 +303,7 @@ class UnbilledTrip(Struct, frozen=True, kw_only=True):
 
 
 JobState = Literal["pending", "running", "done", "failed", "waiting", "discarded"]
-InvoiceState = Literal["issued", "paid", "disputed", "void"]
+InvoiceState = Literal["issued", "paid", "credited", "disputed", "void"]
 
 Made = TypeVar("Made", bound=Struct)
 

@@ -12,18 +12,24 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter, RequestBody
 from msgspec import Meta, Struct
 
-from appliance import invoice_desk, reminders
+from appliance import accounts_export, credit_desk, invoice_desk, reminders
+from appliance.domain.invoice import Bucket, due_between
 from appliance.errors import NotFound
 from appliance.events import Event
-from appliance.storage import ledger
+from appliance.storage import credit_notes, ledger
 from appliance.storage.db import Row, Tx, write_tx
 from web import names
-from web.api.answers import Invoice, InvoiceLine, InvoiceState, InvoiceWithLines, Page, make
+from web.api.answers import CreditNote, Invoice, InvoiceLine, InvoiceState, InvoiceWithLines, Page, Payment, make
 from web.api.trips import Limit, Offset
+from web.lists import Search
 from web.parts import Given, Parts
 from web.problems import Problem
 
-Delivery = Literal["mailed", "print", "none"]
+Delivery = Literal["mailed", "print", "printed", "none"]
+OfPayer = Annotated[int | None, QueryParameter(name="payer", ge=1, le=2**53)]
+Since = Annotated[date, QueryParameter(description="the first day, in the depot's zone")]
+Until = Annotated[date, QueryParameter(description="the last day")]
+ByAging = Annotated[Bucket | None, QueryParameter(name="aging")]
 ByState = Annotated[InvoiceState | None, QueryParameter(name="state")]
 
 
@@ -38,6 +44,13 @@ class NewPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Dispute(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the payer says."""
 
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Credit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much of an invoice is taken back, in minor units with the tax in it, and why."""
+
+    amount_cents: Annotated[int, Meta(ge=1, lt=1_000_000_000_000)]
     reason: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -61,12 +74,17 @@ def list_invoices(
     parts: Given,
     with_state: ByState = None,
     delivery: FromQuery[Delivery | None] = None,
+    payer: OfPayer = None,
+    aging: ByAging = None,
+    q: Search = "",
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> Page[Invoice]:
-    """`delivery=print` is the print list, `none` what has not gone out (yet)."""
+    """`delivery=print` is the print list, `none` what has not gone out (yet). `aging` has unpaid ones only, the longest
+    overdue first. `q` stands in the number, begins the trip's ref, or stands in the name of a broker or a facility."""
+    which = ledger.Which(state=with_state, delivery=delivery, payer_id=payer, due=due_of(parts, aging), q=q.strip())
     with parts.db() as db:
-        found, total = ledger.invoices(db, ledger.Which(state=with_state, delivery=delivery), limit, offset)
+        found, total = ledger.invoices(db, which, limit, offset)
     return Page([make(Invoice, _without_patient(row)) for row in found], total)
 
 
@@ -95,6 +113,62 @@ def invoice_as_pdf(parts: Given, invoice_id: FromPath[int]) -> Response[bytes]:
         media_type="application/pdf",
         headers=headers,
     )
+
+
+@get(
+    "/invoices/export",
+    sync_to_thread=True,
+    media_type="text/csv",
+    summary="What was invoiced, as CSV for the accounts",
+)
+def export_invoices(parts: Given, since: Since, until: Until) -> Response[str]:
+    """A row a booking: an invoice on its day, and what takes it back (`void`, `credit`) as a row of its own below zero
+    on the day of that. A month that was exported does not change any more, but for `state`, `paid`, `credited` and
+    `balance`, which are of now."""
+    with parts.db() as db:
+        found = accounts_export.rows(db, parts.settings, since, until, lambda row: names.of_payer(parts, row))
+        text = accounts_export.text(found)
+    file = f"{parts.settings.depot.code}-{since}-{until}.csv"
+    return Response(
+        text, media_type="text/csv; charset=utf-8", headers={"Content-Disposition": f'attachment; filename="{file}"'}
+    )
+
+
+@post(
+    "/invoices/{invoice_id:int}/credit-notes",
+    sync_to_thread=True,
+    summary="Take back a part of an invoice, or all of it, by a credit note",
+    responses={409: ResponseSpec(Problem, description="It is void, or credited in whole")},
+)
+def credit_invoice(parts: Given, invoice_id: FromPath[int], data: RequestBody[Credit]) -> InvoiceWithLines:
+    """The invoice stays as it is; what is owed on it is less. The credit note has a number of its own, and goes out as
+    an invoice does."""
+    with parts.db() as db, write_tx(db) as tx:
+        _, asks, events = credit_desk.issue(
+            tx, invoice_id, data.amount_cents, data.reason, parts.settings, who=parts.who, now=parts.now()
+        )
+    parts.sender.send(asks)
+    parts.publisher.publish(*events)
+    return read(parts, invoice_id)
+
+
+@get(
+    "/credit-notes/{credit_note_id:int}/pdf",
+    sync_to_thread=True,
+    media_type="application/pdf",
+    summary="The credit note as PDF, the same at every call; without patients' names for who may not see them",
+)
+def credit_note_as_pdf(parts: Given, credit_note_id: FromPath[int]) -> Response[bytes]:
+    from appliance import credit_pdf  # here: what draws takes 30 MB, and most of the time nobody asks
+
+    with parts.db() as db:
+        found = credit_notes.get(db, credit_note_id)
+        billed = ledger.invoice(db, found["invoice_id"]) if found else None
+    if found is None or billed is None:
+        raise NotFound("no such credit note", subject=f"credit note {credit_note_id}")
+    document = names.of_document(parts, json.loads(found["document"]), billed["payer_kind"])
+    headers = {"Content-Disposition": f'inline; filename="{found["number"]}.pdf"'}
+    return Response(credit_pdf.render(document), media_type="application/pdf", headers=headers)
 
 
 @post(
@@ -161,8 +235,8 @@ def settle_invoice(parts: Given, invoice_id: FromPath[int]) -> InvoiceWithLines:
     "/invoices/{invoice_id:int}/send",
     sync_to_thread=True,
     status_code=202,
-    summary="Mail it, or put it on the print list: its job was given up",
-    responses={409: ResponseSpec(Problem, description="That has happened, or it is void")},
+    summary="Mail it, or put it on the print list; once more where it went out before",
+    responses={409: ResponseSpec(Problem, description="It waits to be printed, or it is void")},
 )
 def send_invoice(parts: Given, invoice_id: FromPath[int]) -> InvoiceWithLines:
     with parts.db() as db, write_tx(db) as tx:
@@ -192,8 +266,18 @@ def read(parts: Parts, invoice_id: int) -> InvoiceWithLines:
         row = ledger.invoice(db, invoice_id)
         if row is None:
             raise unknown(invoice_id)
-        lines = [make(InvoiceLine, found) for found in ledger.invoice_lines(db, invoice_id)]
-    return make(InvoiceWithLines, _without_patient(row), lines=lines)
+        return make(
+            InvoiceWithLines,
+            _without_patient(row),
+            lines=[make(InvoiceLine, found) for found in ledger.invoice_lines(db, invoice_id)],
+            payments=[make(Payment, found) for found in ledger.payments(db, invoice_id)],
+            credit_notes=[make(CreditNote, found) for found in credit_notes.of_invoice(db, invoice_id)],
+        )
+
+
+def due_of(parts: Parts, bucket: Bucket | None) -> tuple[date, date] | None:
+    """The due dates of a column of the aging list, today."""
+    return due_between(bucket, parts.now().astimezone(parts.settings.zone).date()) if bucket else None
 
 
 def unknown(invoice_id: int) -> NotFound:
@@ -205,6 +289,6 @@ def _without_patient(row: Row) -> Row:
 
 
 HANDLERS: list[Any] = [
-    list_invoices, get_invoice, invoice_as_pdf, aging,
-    void_invoice, add_payment, dispute_invoice, settle_invoice, send_invoice,
+    list_invoices, get_invoice, invoice_as_pdf, credit_note_as_pdf, aging, export_invoices,
+    void_invoice, credit_invoice, add_payment, dispute_invoice, settle_invoice, send_invoice,
 ]  # fmt: skip

@@ -5,19 +5,22 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from litestar import get, patch, post
+from litestar import get, patch, post, put
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, RequestBody
+from litestar.params import FromPath, FromQuery, RequestBody
 from msgspec import Struct
 
 from appliance import payer_desk, rate_desk
 from appliance.domain.fare import Unit
 from appliance.domain.trip import LevelOfService
+from appliance.errors import NotFound
 from appliance.payer_desk import Kind, NewPayer, PayerDetails
 from appliance.rate_desk import NewRate
 from appliance.storage import payers
-from appliance.storage.db import Row, write_tx
+from appliance.storage.db import Row, Tx, write_tx
 from web.api.answers import Page, make
+from web.api.trips import Limit, Offset
+from web.lists import Search
 from web.parts import Given, Parts
 from web.problems import Problem
 
@@ -55,11 +58,20 @@ class RateRecord(Struct, frozen=True, kw_only=True):
     tax_bp: int
 
 
+class LastDay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The last day of a rate."""
+
+    valid_to: date
+
+
 @get("/payers", sync_to_thread=True, summary="Payers by name, patients who pay last")
-def list_payers(parts: Given) -> Page[Payer]:
+def list_payers(
+    parts: Given, kind: FromQuery[Kind | None] = None, q: Search = "", limit: Limit = 100, offset: Offset = 0
+) -> Page[Payer]:
+    """`q` stands in the name of a broker or a facility; patients are found under `/patients` alone."""
     with parts.db() as db:
-        found = payers.listed(db)
-    return Page([_payer(row) for row in found], len(found))
+        found, total = payers.listed(db, kind, q.strip(), limit, offset), payers.count(db, kind, q.strip())
+    return Page([_payer(row) for row in found], total)
 
 
 @get("/payers/{payer_id:int}", sync_to_thread=True, summary="One payer")
@@ -106,6 +118,44 @@ def add_rate(parts: Given, payer_id: FromPath[int], data: RequestBody[NewRate]) 
     return _rates(parts, payer_id)
 
 
+@put(
+    "/payers/{payer_id:int}/rates/{rate_id:int}",
+    sync_to_thread=True,
+    summary="Correct a rate by which nothing was billed yet",
+    responses={409: ResponseSpec(Problem, description="It overlaps, or an invoice stands on it")},
+)
+def correct_rate(
+    parts: Given, payer_id: FromPath[int], rate_id: FromPath[int], data: RequestBody[NewRate]
+) -> Page[RateRecord]:
+    with parts.db() as db, write_tx(db) as tx:
+        of_payer(tx, payer_id, rate_id)
+        asks = rate_desk.correct(tx, rate_id, data, parts.settings, who=parts.who, now=parts.now())
+    parts.sender.send(asks)
+    return _rates(parts, payer_id)
+
+
+@post(
+    "/payers/{payer_id:int}/rates/{rate_id:int}/end",
+    sync_to_thread=True,
+    status_code=200,
+    summary="End a rate on a day",
+    responses={409: ResponseSpec(Problem, description="Another follows before, or an invoice stands on it after")},
+)
+def end_rate(
+    parts: Given, payer_id: FromPath[int], rate_id: FromPath[int], data: RequestBody[LastDay]
+) -> Page[RateRecord]:
+    with parts.db() as db, write_tx(db) as tx:
+        of_payer(tx, payer_id, rate_id)
+        rate_desk.end(tx, rate_id, data.valid_to, who=parts.who, now=parts.now())
+    return _rates(parts, payer_id)
+
+
+def of_payer(tx: Tx, payer_id: int, rate_id: int) -> None:
+    """Raises NotFound for a rate of another payer."""
+    if rate_desk.get(tx, rate_id)["payer_id"] != payer_id:
+        raise NotFound("no such rate of this payer", subject=f"rate {rate_id}")
+
+
 def _rates(parts: Parts, payer_id: int) -> Page[RateRecord]:
     _read(parts, payer_id)
     with parts.db() as db:
@@ -126,4 +176,4 @@ def _payer(row: Row) -> Payer:
     return make(Payer, row | hidden)
 
 
-HANDLERS: list[Any] = [list_payers, get_payer, add_payer, change_payer, list_rates, add_rate]
+HANDLERS: list[Any] = [list_payers, get_payer, add_payer, change_payer, list_rates, add_rate, correct_rate, end_rate]
