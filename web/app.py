@@ -44,6 +44,7 @@ from web.api import (
     payers,
     print_list,
     replay,
+    run_sheets,
     schedules,
     system,
     tokens,
@@ -63,6 +64,7 @@ from web.pages import (
     certificate,
     crew_acts,
     diagnostics,
+    imports,
     logs,
     new_trip,
     shell,
@@ -76,6 +78,7 @@ from web.pages import help as help_page
 from web.pages import inbox as inbox_page
 from web.pages import patients as patient_pages
 from web.pages import replay as replay_page
+from web.pages import run_sheets as run_sheets_page
 from web.pages import system as system_page
 from web.pages import users as user_pages
 from web.pages import vehicles as vehicle_pages
@@ -84,6 +87,7 @@ from web.positions import Positions
 from web.problems import HANDLERS as PROBLEMS
 from web.security import Guard, add_headers
 from web.throttle import Throttle
+from web.uploads import Uploads
 
 API = (
     vehicles,
@@ -110,6 +114,7 @@ API = (
     diagnosis,
     backups,
     print_list,
+    run_sheets,
 )
 PAGES = (
     shell,
@@ -133,6 +138,7 @@ PAGES = (
     logs,
     diagnostics,
     backup,
+    run_sheets_page,
 )
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
@@ -189,6 +195,7 @@ def create_app(
             *login.handlers(login.Door()),
             *setup.handlers(Throttle()),
             *passwords.HANDLERS,
+            *imports.handlers(Uploads()),
             *(handler for part in PAGES for handler in part.HANDLERS),
         ],
         dependencies={"parts": Provide(of_request, sync_to_thread=False)},

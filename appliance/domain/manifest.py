@@ -46,11 +46,13 @@ JOINED = frozenset({"pickup_address", "dropoff_address", "patient", "notes"})
 
 LONGEST = 500
 WILL_CALL = ("00:00", "WC", "W/C", "WILL CALL", "WILLCALL", "TBD")
-CANCELLED = ("CANCELLED", "CANCELED", "CANCEL", "CXL", "CNCL", "C", "VOID", "DELETED")
+CANCELLED = ("CANCELLED", "CANCELED", "CANCEL", "CXL", "CNCL", "VOID", "DELETED")
 RETURN = "-R"
 """What is put behind the trip number of a way back that has no row of its own."""
 
 _YES = frozenset({"y", "yes", "true", "1", "x", "t"})
+_TICKED = frozenset({"y", "yes", "true", "x"})
+"""In the column of the cancelled mark: no numbers and no single letters of a state."""
 _FIRST_LEGS = frozenset({"a", "1", "01", "o", "out", "outbound", "to", "going", "there"})
 _SHORTENED = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
 _LETTERED = re.compile(r"(.*[^A-Za-z])([A-H])")
@@ -305,7 +307,7 @@ class _Row:
 
     def cancelled(self) -> bool:
         text = self._text("status")
-        return self._is(text, self._mapping.cancelled) or text.casefold() in _YES
+        return self._is(text, self._mapping.cancelled) or text.casefold() in _TICKED
 
     def _patient(self) -> Person | None:
         name = self._text("patient")

@@ -73,7 +73,7 @@ def guess(sheet: Sheet, today: date) -> tuple[Layout, bool]:
     if doubled and "dropoff_address" not in columns:
         columns.pop("pickup_address", None)
     if "patient" in columns:
-        columns["patient"] = _of_person(columns["patient"])
+        columns["patient"] = of_person(columns["patient"])
 
     def samples(*names: str) -> list[str]:
         return [text for name in names for column in columns.get(name, ()) for text in sheet.column(column)]
@@ -107,8 +107,10 @@ def _mostly_times(sheet: Sheet, column: str) -> bool:
     return bool(found) and times * 2 >= len(found)
 
 
-def _of_person(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """One column with the whole name, else first name before last name."""
+def of_person(columns: tuple[str, ...], *, all_of_them: bool = False) -> tuple[str, ...]:
+    """One column with the whole name, else first name before last name. `all_of_them`: a person has chosen them."""
     parts = [column for column in columns if re.search(r"first|given|fore|last|family|sur|middle", column.lower())]
     whole = [column for column in columns if column not in parts]
+    if all_of_them:
+        parts, whole = list(columns), []
     return tuple(whole[:1]) if whole else tuple(sorted(parts, key=lambda one: not _GIVEN.search(one.lower())))

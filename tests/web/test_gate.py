@@ -22,7 +22,7 @@ PAGE = {"accept": "text/html,*/*"}
 PARTS = {
     "trip_id:int": "1", "code:str": "V1", "fix_id:str": "2026-01-26:1", "invoice_id:int": "1", "job_id:str": "none",
     "queue:str": "normal", "name:str": "none", "folder:str": "static", "digest:str": "x", "token:str": "x",
-    "path:str": "x",
+    "path:str": "x", "day:date": "2026-01-26",
 }  # fmt: skip
 
 

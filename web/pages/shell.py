@@ -37,6 +37,8 @@ RAIL: tuple[tuple[str, str, str, Permission], ...] = (
     ("/patients", "patients", "Patients", Permission.patients),
     ("/users", "users", "Users", Permission.administer),
     ("/replay", "history", "Replay", Permission.view),
+    ("/trips/import", "upload", "Import", Permission.dispatch),
+    ("/run-sheets", "print", "Run sheets", Permission.dispatch),
     ("/work", "work", "Work", Permission.view),
     ("/system", "system", "System", Permission.view),
     ("/help", "help", "Help", Permission.view),
