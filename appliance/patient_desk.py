@@ -122,9 +122,7 @@ def erase(db: Database, settings: Settings, id: int, *, who: str, now: datetime)
         if people.consents_to_email(tx, id):
             people.record_consent(tx, id, False, who, now)
         gone = {"name": erasure.ERASED, "address": "", "email": ""}
-        people.change_patient(
-            tx, id, **gone, phone="", born_on=None, level=None, needs="", erased_at=times.text(now)
-        )
+        people.change_patient(tx, id, **gone, phone="", born_on=None, level=None, needs="", erased_at=times.text(now))
         if payer:
             payers.change(tx, payer["id"], now, **gone, delivery="print")
         mailer.forget(settings, mails)
