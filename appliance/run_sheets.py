@@ -16,13 +16,13 @@ from appliance.storage.db import Row, Tx
 
 
 class Stop(Struct, frozen=True, kw_only=True):
-    """One trip on a sheet. `leg` is `outbound` where a way back follows, `return` for one, else null. Of a will-call
-    `pickup_at` is a guess, or the time at which the patient will be ready."""
+    """One trip on a sheet. `leg` is `outbound` where a way back follows, `return` for one, else null. With
+    `return_on_call` the patient will call for the way back: nobody has it until then."""
 
     trip_id: int
     ref: str | None
     state: State
-    will_call: bool
+    return_on_call: bool
     pickup_at: datetime
     appointment_at: datetime | None
     patient: str | None
@@ -36,7 +36,7 @@ class Stop(Struct, frozen=True, kw_only=True):
 
 
 class Sheet(Struct, frozen=True, kw_only=True):
-    """A driver's trips of one day, in the order of their pickup; those that wait for a call come last."""
+    """A driver's trips of one day, in the order of their pickup."""
 
     driver: str
     name: str
@@ -46,13 +46,14 @@ class Sheet(Struct, frozen=True, kw_only=True):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """A driver with so many trips on a day, the first and the last of them; no patient."""
+    """A driver with so many trips on a day, the first and the last of them; no patient. `on_call` counts the patients
+    who will call for their way back."""
 
     driver: str
     name: str
     vehicles: list[str]
     trips: int
-    will_calls: int
+    on_call: int
     first_at: datetime
     last_at: datetime
 
@@ -106,20 +107,19 @@ def _sheets(db: Database, found: list[Row]) -> list[Sheet]:
     for code, theirs in of.items():
         known = people.driver_by_code(db, code)
         assert known is not None
-        stops = sorted((_stop(row) for row in theirs), key=lambda stop: (stop.will_call, stop.pickup_at))
+        stops = [_stop(row) for row in theirs]
         vehicles = list(dict.fromkeys(row["vehicle"] for row in theirs if row["vehicle"]))
         sheets.append(Sheet(driver=code, name=known["name"], phone=known["phone"], vehicles=vehicles, stops=stops))
     return sheets
 
 
 def _stop(row: Row) -> Stop:
-    state = State(row["state"])
     leg = "return" if row["outbound_trip_id"] else "outbound" if row["has_return"] else None
     return Stop(
         trip_id=row["id"],
         ref=row["ref"],
-        state=state,
-        will_call=state is State.will_call,
+        state=State(row["state"]),
+        return_on_call=bool(row["on_call"]),
         pickup_at=times.parse(row["pickup_at"]),
         appointment_at=times.parse_or_none(row["appointment_at"]),
         patient=row["patient"],
@@ -140,7 +140,7 @@ def _summary(sheet: Sheet) -> Summary:
         name=sheet.name,
         vehicles=sheet.vehicles,
         trips=len(sheet.stops),
-        will_calls=sum(stop.will_call for stop in sheet.stops),
+        on_call=sum(stop.return_on_call for stop in sheet.stops),
         first_at=min(pickups),
         last_at=max(pickups),
     )

@@ -19,7 +19,9 @@ def trips(db: Database, start: datetime, end: datetime) -> list[Row]:
              dropoff_address, notes, outbound_trip_id, patients.name AS patient, patients.phone AS phone,
              patients.uid AS patient_uid, vehicles.code AS vehicle, coalesce(own.code, shared.code) AS driver,
              EXISTS (SELECT 1 FROM trips AS back WHERE back.outbound_trip_id = trips.id
-               AND back.state NOT IN ('cancelled', 'missed')) AS has_return
+               AND back.state NOT IN ('cancelled', 'missed')) AS has_return,
+             EXISTS (SELECT 1 FROM trips AS back WHERE back.outbound_trip_id = trips.id
+               AND back.state = 'will_call') AS on_call
            FROM trips LEFT JOIN patients ON patients.id = patient_id LEFT JOIN vehicles ON vehicles.id = vehicle_id
            LEFT JOIN drivers AS own ON own.id = trips.driver_id
            LEFT JOIN drivers AS shared ON trips.driver_id IS NULL AND shared.id = (

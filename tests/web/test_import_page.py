@@ -66,7 +66,7 @@ def test_three_steps_bring_a_day_in(client: Client, depot_db: Database) -> None:
     assert "2 patients are new" in text
     assert rows(depot_db, "SELECT id FROM trips WHERE ref LIKE 'MB-%'") == []
     done = imported(client, text, key)
-    assert "4 added, 1 bad rows left out" in done.text
+    assert "4 added, 1 bad row left out" in done.text
     assert len(rows(depot_db, "SELECT id FROM trips WHERE ref LIKE 'MB-%'")) == 4
     again, _ = preview(client)
     assert "Nothing to import" in again

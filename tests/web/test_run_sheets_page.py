@@ -49,12 +49,13 @@ def test_all_sheets_of_a_day_are_one_page_each(client: Client) -> None:
     assert text.count('<article class="sheet"') == len(found) > 1
 
 
-def test_notes_and_will_calls_stand_on_the_sheet_of_whoever_drives_the_vehicle(
+def test_notes_and_ways_back_on_call_stand_on_the_sheet_of_whoever_drives_the_vehicle(
     client: Client, depot_db: Database, depot: world.World
 ) -> None:
     trip = rows(depot_db, "SELECT id, vehicle_id FROM trips WHERE state = 'assigned' AND driver_id IS NOT NULL")[0]
     driver = rows(depot_db, "SELECT code, id FROM drivers ORDER BY id DESC LIMIT 1")[0]
     with write_tx(depot_db) as tx:
+        tx.conn.execute("UPDATE trips SET outbound_trip_id = ? WHERE state = 'will_call'", (trip["id"],))
         tx.conn.execute("UPDATE trips SET notes = 'Ring twice', driver_id = NULL WHERE id = ?", (trip["id"],))
         tx.conn.execute("DELETE FROM shifts")
         tx.conn.execute(
@@ -63,7 +64,8 @@ def test_notes_and_will_calls_stand_on_the_sheet_of_whoever_drives_the_vehicle(
             (trip["vehicle_id"], driver["id"]),
         )
     stops = client.get(f"/api/v1/run-sheets/{driver['code']}", params={"day": DAY}).json()["stops"]
-    assert [stop["notes"] for stop in stops if stop["trip_id"] == trip["id"]] == ["Ring twice"]
+    (mine,) = [stop for stop in stops if stop["trip_id"] == trip["id"]]
+    assert (mine["notes"], mine["leg"], mine["return_on_call"]) == ("Ring twice", "outbound", True)
 
 
 def test_who_may_not_dispatch_sees_no_sheet(client: Client, depot: world.World) -> None:

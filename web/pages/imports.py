@@ -300,5 +300,5 @@ def _moment(parts: Parts, stored: str) -> cards.Moment:
 
 def _counted(plan: Plan) -> str:
     """`3 added, 1 changed`; bad rows last."""
-    words = {"kept": "left as they are", "bad": "bad rows left out"}
+    words = {"kept": "left as they are", "bad": "bad row left out" if len(plan.bad) == 1 else "bad rows left out"}
     return ", ".join(f"{count} {words.get(what, what)}" for what, count in plan.counts.items() if count) or "nothing"

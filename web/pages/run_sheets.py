@@ -78,7 +78,7 @@ def _stop(parts: Parts, stop: Stop) -> dict[str, Any]:
         "stop": stop,
         "pickup": _clock(parts, stop.pickup_at),
         "appointment": _clock(parts, stop.appointment_at) if stop.appointment_at else "",
-        "leg": LEGS.get(stop.leg or "", ""),
+        "leg": "way there, back on call" if stop.return_on_call else LEGS.get(stop.leg or "", ""),
     }
 
 
