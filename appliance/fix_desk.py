@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 from sqlite_utils import Database
 
 from appliance import clock, dispatch, trails
@@ -13,10 +14,72 @@ from appliance.domain.fix import LATEST, OLDEST, Fix, Reason, check_position
 from appliance.errors import InputError, NotFound, Refused, Unavailable
 from appliance.jobs import Ask
 from appliance.payloads.elements import decode_one
-from appliance.storage import audit, devices, gps_days, gps_rejected, overruled, times, trips, vehicles
+from appliance.storage import audit, board, devices, gps_days, gps_rejected, overruled, times, trips, vehicles
 from appliance.storage.db import Row, write_tx
 from appliance.storage.gps import Store
 from appliance.storage.gps_writer import KEPT_BYTES, Arrival
+
+BUFFERED = timedelta(days=2)
+"""So long after a trip its fixes may still come in, and be rejected."""
+LOOKED_AT = 2000
+MOST_REJECTED = 200
+
+
+class RejectedOfTrip(Struct, frozen=True, kw_only=True):
+    """A rejected fix beside a trip. `at`, `lat` and `lon` are null where the payload has none that can be read;
+    `restorable`: whether `restore` would take it, `why_not` says why it would not."""
+
+    id: str
+    received_at: datetime
+    at: datetime | None
+    lat: float | None
+    lon: float | None
+    reason: Reason
+    value: str
+    bound: str
+    restored_at: datetime | None
+    restorable: bool
+    why_not: str
+
+
+def of_trip(db: Database, settings: Settings, trip_id: int, now: datetime) -> list[RejectedOfTrip]:
+    """The rejected fixes of a trip's vehicle that were taken, or came, while it was driven; at most MOST_REJECTED, the
+    first to come. Buffered ones are looked for up to BUFFERED later. Raises NotFound."""
+    span = trails.span(db, trip_id, now)
+    trip = board.trip(db, trip_id)
+    if span is None or trip is None or trip["vehicle"] is None:
+        return []
+    start, end = span
+    found = []
+    for row in Store(settings.paths.gps_dir).rejected_between(trip["vehicle"], start, end + BUFFERED, LOOKED_AT):
+        made = _beside(row, settings, now)
+        if start <= made.received_at <= end or (made.at and start <= made.at <= end):
+            found.append(made)
+    return found[:MOST_REJECTED]
+
+
+def _beside(row: Row, settings: Settings, now: datetime) -> RejectedOfTrip:
+    whole = row["reason"] != Reason.too_large and len(row["payload"]) < KEPT_BYTES
+    fix = decode_one(row["payload"]).fix if whole else None
+    place = fix if fix and not check_position(fix) else None
+    why_not = ""
+    try:
+        _fix(row, row["id"], settings, now)
+    except Refused as error:
+        why_not = error.what
+    return RejectedOfTrip(
+        id=row["id"],
+        received_at=times.parse(row["received_at"]),
+        at=fix.at if fix else None,
+        lat=place.lat if place else None,
+        lon=place.lon if place else None,
+        reason=row["reason"],
+        value=row["value"],
+        bound=row["bound"],
+        restored_at=times.parse_or_none(row["restored_at"]),
+        restorable=not why_not and not row["restored_at"],
+        why_not=why_not,
+    )
 
 
 def restore(

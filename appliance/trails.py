@@ -37,6 +37,17 @@ class Track:
     damaged_days: list[date]
 
 
+@dataclass(frozen=True, slots=True)
+class Ride:
+    """From when to when a trip was driven, its fixes in time order, and what the others contradict."""
+
+    start: datetime
+    end: datetime
+    fixes: list[Fix]
+    outliers: list[Outlier]
+    damaged_days: list[date]
+
+
 class Outlier(Struct, frozen=True, kw_only=True):
     """A fix that the others contradict; `value` is the implied speed, `bound` what would have been believed.
     `overruled_by` is who keeps it in the trail all the same."""
@@ -90,13 +101,19 @@ def of_trip(
 def outliers(db: Database, store: Store, settings: Settings, trip_id: int, now: datetime) -> list[Outlier]:
     """The fixes of the ride that the others contradict, in the order of time, also those that a person keeps in the
     trail. Raises NotFound."""
-    ride = _ride(db, trip_id, now)
-    if ride is None:
-        return []
-    fixes, _damaged = _read(db, store, *ride)
+    found = ride(db, store, settings, trip_id, now)
+    return found.outliers if found else []
+
+
+def ride(db: Database, store: Store, settings: Settings, trip_id: int, now: datetime) -> Ride | None:
+    """The ride of a trip, up to now while it runs; None before it starts and where it never did. Raises NotFound."""
+    driven = _ride(db, trip_id, now)
+    if driven is None:
+        return None
+    fixes, damaged = _read(db, store, *driven)
     kept, found = clean(fixes, limits(settings))
-    by = overruled.between(db, *ride)
-    return [
+    by = overruled.between(db, *driven)
+    out = [
         Outlier(
             at=fix.at,
             lat=fix.lat,
@@ -110,6 +127,13 @@ def outliers(db: Database, store: Store, settings: Settings, trip_id: int, now: 
         for fix in found
         for why in [why_out(fix, kept, limits(settings))]
     ]
+    return Ride(*driven[1:], kept, out, damaged)
+
+
+def span(db: Database, trip_id: int, now: datetime) -> tuple[datetime, datetime] | None:
+    """From when to when a trip was driven, as `ride`. Raises NotFound."""
+    found = _ride(db, trip_id, now)
+    return found[1:] if found else None
 
 
 def check_span(start: datetime, end: datetime) -> None:

@@ -72,6 +72,8 @@ HANDLERS: Mapping[str, Need] = {
     "run_sheets_page": Permission.dispatch,
     "run_sheet_page": Permission.dispatch,
     "run_sheets_of_day": Permission.dispatch,
+    "trip_restore": Permission.dispatch,
+    "trip_overrule": Permission.dispatch,
     "work_page": Permission.view,
     "work_figures": Permission.view,
     "work_pause": Permission.administer,
@@ -145,6 +147,7 @@ HANDLERS: Mapping[str, Need] = {
     "fleet_live": Permission.view,
     "list_rejected": Permission.view,
     "restore_rejected": Permission.dispatch,
+    "list_trip_rejected": Permission.view,
     "list_outliers": Permission.view,
     "overrule_outlier": Permission.dispatch,
     # The base map

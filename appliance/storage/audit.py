@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlite_utils import Database
@@ -39,3 +40,10 @@ def record_once(tx: Tx, who: str, action: str, subject: str, subject_uid: str, n
     known = "SELECT 1 FROM audit_log WHERE subject = ? AND subject_uid = ? AND action = ? AND detail = ?"
     if value(tx, known, subject, subject_uid, action, detail) is None:
         record(tx, who, action, subject, subject_uid, now, detail)
+
+
+def of(db: Database, subjects: Iterable[tuple[str, str]]) -> list[Row]:
+    """What was done to these (kind of subject, its uid), in the order in which it was done."""
+    query = "SELECT * FROM audit_log WHERE subject = ? AND subject_uid = ?"
+    found = [one for subject, uid in subjects for one in rows(db, query, subject, uid)]
+    return sorted(found, key=lambda one: int(one["id"]))

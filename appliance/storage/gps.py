@@ -22,7 +22,7 @@ from sqlite_utils import Database
 from appliance import log
 from appliance.domain.fix import Fix
 from appliance.errors import Permanent
-from appliance.storage import gps_checks, gps_days
+from appliance.storage import gps_checks, gps_days, times
 from appliance.storage.db import Row, rows, value, write_tx
 from appliance.storage.devices import Source
 from appliance.storage.gps_rows import (
@@ -203,6 +203,20 @@ class Store:
             found += newest
             total += count
         return found, total
+
+    def rejected_between(self, vehicle: str, start: datetime, end: datetime, limit: int) -> list[Row]:
+        """The rejected fixes of a vehicle code that were received in [start, end], in the order in which they came."""
+        query = (
+            "SELECT ? || ':' || id AS id, received_at, device, reason, value, bound, payload, restored_at FROM rejected"
+            " WHERE vehicle = ? AND received_at BETWEEN ? AND ? ORDER BY received_at, rejected.id LIMIT ?"
+        )
+        span = times.text(start), times.text(end)
+
+        def read(conn: sqlite3.Connection, day: date) -> list[Row]:
+            return rows(Database(conn, execute_plugins=False), query, day.isoformat(), vehicle, *span, limit)
+
+        found = self._each(read, self._between(start, end))
+        return [row for _day, of_day in found for row in of_day][:limit]
 
     def delete_before(self, day: date) -> list[date]:
         """Deletes the files of days before `day`, and returns those days. How far each device's numbering has come is

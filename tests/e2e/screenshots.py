@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from appliance.events import Publisher
 from appliance.paths import PROJECT_ROOT
 from tests.e2e.browser import chromium
-from tests.web import people_day, work_day, world
+from tests.web import doubtful, people_day, work_day, world
 from tests.web.serving import running_redis, running_web, wait_for
 
 OUT = PROJECT_ROOT / "screenshots"
@@ -26,6 +26,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="depot-"))
     try:
         made = world.make(folder / "day", datetime.now(UTC))
+        doubtful.make(made)
         jobs = work_day.make(made)
         session = world.as_user(world.empty(folder / "empty"))
         with chromium() as browser:
@@ -70,6 +71,13 @@ def _day(browser: Browser, url: str, made: world.World) -> None:
             if size == "phone":
                 page.locator("#map").scroll_into_view_if_needed()
                 _save(page, f"trip-map-{size}-{scheme}")
+            page.goto(f"{url}/replay")
+            _map_ready(page)
+            page.locator("#player-at").fill("1500")
+            page.locator(".replay-list button").nth(1).click()
+            _save(page, f"replay-{size}-{scheme}")
+            page.goto(f"{url}/system/map")
+            _save(page, f"base-map-{size}-{scheme}")
             page.close()
     for size in SIZES:
         _today(browser, url, made, size)

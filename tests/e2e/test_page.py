@@ -225,10 +225,13 @@ def test_a_card_lights_up_its_van_and_a_van_its_card(box: Box) -> None:
         assert shown in panel
 
 
-def test_the_trail_of_the_selected_trip_is_drawn(box: Box) -> None:
+@pytest.mark.parametrize(("ref", "path"), [("T-1009", "/vehicles/V2/trail"), ("T-1005", "/trips/5/trail")])
+def test_the_last_hour_of_a_van_on_its_way_is_drawn_and_of_a_trip_that_is_over_its_ride(
+    box: Box, ref: str, path: str
+) -> None:
     page = box.with_map()
-    with page.expect_response(lambda answer: f"/trips/{box.made.trips['T-1009']}/trail" in answer.url) as found:
-        page.locator('.card[data-title="T-1009"] .choose').click()
+    with page.expect_response(lambda answer: path in answer.url and "tolerance_m=2" in answer.url) as found:
+        page.locator(f'.card[data-title="{ref}"] .choose').click()
     (line,) = found.value.json()["features"]
     assert len(line["geometry"]["coordinates"]) > 3
 

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from appliance import fix_desk, trails
 from appliance.domain.fix import Reason
+from appliance.fix_desk import RejectedOfTrip
 from appliance.trails import Outlier
 from web.api.answers import Page, make
 from web.api.trips import Limit, Offset
@@ -84,6 +85,14 @@ def restore_rejected(parts: Given, fix_id: FromPath[str], vehicle: Owner = None)
     return Restored(id=fix_id, restored=new)
 
 
+@get("/trips/{trip_id:int}/rejected", sync_to_thread=True, summary="Rejected fixes of a trip's vehicle and time")
+def list_trip_rejected(parts: Given, trip_id: FromPath[int]) -> Page[RejectedOfTrip]:
+    """Those that were taken, or came, while it was driven: the first 200, in the order in which they came."""
+    with parts.db() as db:
+        found = fix_desk.of_trip(db, parts.settings, trip_id, parts.now())
+    return Page(found, len(found))
+
+
 @get("/trips/{trip_id:int}/outliers", sync_to_thread=True, summary="Fixes that the others of the trip contradict")
 def list_outliers(parts: Given, trip_id: FromPath[int], limit: Limit = 100, offset: Offset = 0) -> Page[Outlier]:
     """They are in neither its trail nor its distance, unless a person overruled that."""
@@ -106,4 +115,4 @@ def overrule_outlier(parts: Given, trip_id: FromPath[int], data: RequestBody[Ove
     return Overruled(changed=asks is not None)
 
 
-HANDLERS: list[Any] = [list_rejected, restore_rejected, list_outliers, overrule_outlier]
+HANDLERS: list[Any] = [list_rejected, restore_rejected, list_trip_rejected, list_outliers, overrule_outlier]

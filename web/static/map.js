@@ -5,6 +5,7 @@ import * as fleet from "./fleet.js";
 import { Markers } from "./markers.js";
 import * as panel from "./panel.js";
 import * as selection from "./selection.js";
+import { Trail, trailLine } from "./trail.js";
 
 const { vendor, units } = document.body.dataset;
 const MARGIN = 60;
@@ -76,8 +77,15 @@ async function showFleet(library, map) {
   map.on("click", () => selection.clear());
   panel.start();
   const trail = new Trail(map);
+  const past = new PastLink();
+  map.addControl(past, "top-right");
   selection.onChange((selected, from) => {
-    trail.show(selected);
+    past.of(selected.vehicle);
+    // A trip that is over shows its ride; else a vehicle shows its last hour, also on the way to its next trip.
+    const over = selected.trip && board.cardOf(selected.trip)?.closest("[data-column=done]");
+    if (selected.vehicle && !over) trail.ofVehicle(selected.vehicle);
+    else if (selected.trip) trail.ofTrip(selected.trip);
+    else trail.none();
     const vehicle = selected.vehicle && fleet.find(selected.vehicle);
     if (from === "board" && vehicle?.position) comeToSee(map, [vehicle.position.lon, vehicle.position.lat]);
   });
@@ -108,65 +116,41 @@ async function showDriven(map) {
   basemap.setLines(map, "driven", lines);
 }
 
-async function trailLine(url) {
-  const answer = await fetch(url);
-  if (!answer.ok) return [];
-  const { features } = await answer.json();
-  return features.find(({ geometry }) => geometry.type === "LineString")?.geometry.coordinates ?? [];
-}
-
 function comeToSee(map, place) {
   if (!map.getBounds().contains(place)) map.easeTo({ center: place });
 }
 
-/** The trail of the selected trip, or of the selected vehicle's last hour; it grows with the vehicle. */
-class Trail {
-  constructor(map) {
-    this.map = map;
-    this.line = [];
-    this.code = null;
-    this.asked = 0;
-    fleet.onChange((vehicle) => {
-      if (vehicle.code !== this.code || !vehicle.position) return;
-      const place = [vehicle.position.lon, vehicle.position.lat];
-      const last = this.line.at(-1);
-      if (last && last[0] === place[0] && last[1] === place[1]) return;
-      this.line.push(place);
-      this.draw();
-    });
-  }
-
-  async show({ trip, vehicle }) {
-    const asked = ++this.asked;
-    this.line = [];
-    this.code = null;
-    const running = vehicle && fleet.find(vehicle)?.trip;
-    const path = trip ? `trips/${trip}` : vehicle && `vehicles/${encodeURIComponent(vehicle)}`;
-    const line = path ? await trailLine(`/api/v1/${path}/trail?points=false&tolerance_m=2`) : [];
-    if (asked !== this.asked) return; // something else was selected meanwhile
-    this.line = line;
-    this.code = vehicle && (!trip || String(running?.id) === trip) ? vehicle : null; // it grows from here on
-    this.draw();
-  }
-
-  draw() {
-    basemap.setLines(this.map, "trail", this.line.length > 1 ? [this.line] : []);
-  }
+async function showTrip(library, map) {
+  const { show } = await import("./trip.js");
+  await show(library, map, (places) => fit(library, map, places));
 }
 
-async function showTrip(library, map, element) {
-  const { pickup, dropoff, origin, destination, vehicle, running } = element.dataset;
-  const trip = document.getElementById("main").dataset.trip;
-  const places = [[pickup, origin], [dropoff, destination]].filter(([at]) => at).map(([at, name]) => {
-    const [lat, lon] = at.split(",").map(Number);
-    return { lat, lon, name: name.split(",")[0] };
-  });
-  basemap.setPlaces(map, places);
-  const trail = new Trail(map);
-  await fleet.load();
-  await trail.show({ trip, vehicle: vehicle || null });
-  fit(library, map, [...trail.line, ...places.map(({ lon, lat }) => [lon, lat])]);
-  if (running === "yes") new Markers(map, library.Marker, () => {});
+/** A link beside the zoom: the past hour, of the selected vehicle or of all. */
+class PastLink {
+  onAdd() {
+    this.element = document.createElement("div");
+    this.element.className = "maplibregl-ctrl maplibregl-ctrl-group fit-all";
+    this.link = document.createElement("a");
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("aria-hidden", "true");
+    const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+    use.setAttribute("href", "#i-history");
+    svg.append(use);
+    this.link.append(svg);
+    this.element.append(this.link);
+    this.of(null);
+    return this.element;
+  }
+
+  of(vehicle) {
+    this.link.href = vehicle ? `/replay?vehicle=${encodeURIComponent(vehicle)}` : "/replay";
+    this.link.title = vehicle ? `Replay the last hour of ${vehicle}` : "Replay the last hour";
+    this.link.setAttribute("aria-label", this.link.title);
+  }
+
+  onRemove() {
+    this.element.remove();
+  }
 }
 
 /** A button beside the zoom: all vehicles again. */

@@ -42,12 +42,13 @@ export function dress({ element: button, icon, sign, label }, { code, state, hea
   button.setAttribute("aria-label", `Vehicle ${code}, ${state}${busy ? ", on a trip" : ""}`);
 }
 
-/** Keeps one marker a vehicle. `onPick(code)` is called when somebody clicks one. */
+/** Keeps one marker a vehicle, or that of one vehicle `only`. `onPick(code)` is called when somebody clicks one. */
 export class Markers {
-  constructor(map, Marker, onPick) {
+  constructor(map, Marker, onPick, only = null) {
     this.map = map;
     this.Marker = Marker;
     this.onPick = onPick;
+    this.only = only;
     this.byCode = new Map();
     this.gliding = new Set();
     this.frame = 0;
@@ -57,6 +58,7 @@ export class Markers {
   }
 
   show(vehicle) {
+    if (this.only && vehicle.code !== this.only) return;
     if (vehicle.gone) {
       this.byCode.get(vehicle.code)?.marker.remove();
       this.byCode.delete(vehicle.code);
