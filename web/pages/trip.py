@@ -134,7 +134,7 @@ def _page(parts: Parts, trip_id: int, *, done: str = "", form: Form | None = Non
         rejected = fix_desk.of_trip(db, parts.settings, trip_id, now) if ride else []
         invoices = trip_told.invoices(db, trip_id)
         messages, mails, acts = _told(parts, db, row, invoices, rejected)
-        live = board.invoice(db, row["invoice_id"]) if row["invoice_id"] else None
+    live = next((one for one in invoices if one["id"] == row["invoice_id"]), None)
     moment = _moments(now, parts)
     by_phone = {event["event"] for event in events if event["accepted"] and event["source"] == "phone"}
     context: dict[str, Any] = {
