@@ -84,10 +84,10 @@ def create(settings: Settings, target: Path, now: datetime) -> Manifest:
     """Writes a backup of the box, which may run meanwhile, and reads it again before it appears under its name. Raises
     a DepotError, and then there is no file."""
     paths = settings.paths
-    if target.is_dir():
-        raise InputError("expected the name of a file", subject=str(target))
-    _check_room(paths, target.absolute().parent)
     try:
+        if target.is_dir():
+            raise InputError("expected the name of a file", subject=str(target))
+        _check_room(paths, target.absolute().parent)
         with (
             tempfile.TemporaryDirectory(dir=paths.data_dir, prefix=".backup-") as folder,
             atomicfile.writing(target) as file,

@@ -24,7 +24,7 @@ KEYS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("a",), "assign the trip to a van and a driver"),
     (("t",), "enter its times, as they are told by phone"),
     (("n",), "new trip"),
-    (("/",), "search the day's trips"),
+    (("/",), "search the trips of the day"),
     (("Esc",), "close, or select nothing"),
     (("b", "m"), "to the board, to the map"),
     (("?",), "this help"),

@@ -16,6 +16,7 @@ from web.parts import Given, Parts
     "/system/backup",
     sync_to_thread=True,
     status_code=200,
+    media_type="application/gzip",
     summary="Make a backup of the box and download it; it holds patients and keys",
 )
 def make_backup(parts: Given) -> File:

@@ -32,7 +32,12 @@ def get_diagnostics(parts: Given) -> dict[str, str]:
     return collected(parts)
 
 
-@get("/system/diagnostics/bundle", sync_to_thread=True, summary="The diagnostics bundle as .tar.gz")
+@get(
+    "/system/diagnostics/bundle",
+    sync_to_thread=True,
+    media_type="application/gzip",
+    summary="The diagnostics bundle as .tar.gz",
+)
 def diagnostics_bundle(parts: Given) -> Response[bytes]:
     return packed(parts)
 
