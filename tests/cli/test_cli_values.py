@@ -89,7 +89,8 @@ def _goes_with(tried: click.Parameter, other: click.Parameter) -> bool:
 
 @pytest.fixture
 def fleet(db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)  # files may be written
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")  # files may be written
     with write_tx(db) as tx:
         vehicles.add(tx, "VAN-1", clock.now())
         people.add_driver(tx, "D1", "Dee Frost", clock.now())
@@ -118,6 +119,8 @@ def test_no_value_is_a_fault_of_the_program_or_ends_never(
             with pytest.raises(SystemExit) as ended:
                 main(words)
             said = capsys.readouterr().err.splitlines()
+            for written in Path().iterdir():
+                written.unlink()  # a backup is good input of another command
             os.environ.clear()
             os.environ.update(environ)
             code = ended.value.code
