@@ -65,6 +65,7 @@ from web.pages import (
     crew_acts,
     diagnostics,
     imports,
+    invoices_one,
     logs,
     new_trip,
     shell,
@@ -76,7 +77,9 @@ from web.pages import (
 from web.pages import drivers as driver_pages
 from web.pages import help as help_page
 from web.pages import inbox as inbox_page
+from web.pages import invoices as invoices_page
 from web.pages import patients as patient_pages
+from web.pages import payers as payers_page
 from web.pages import replay as replay_page
 from web.pages import run_sheets as run_sheets_page
 from web.pages import system as system_page
@@ -139,6 +142,9 @@ PAGES = (
     diagnostics,
     backup,
     run_sheets_page,
+    invoices_page,
+    invoices_one,
+    payers_page,
 )
 
 MAX_BODY_BYTES = 5 * 1024 * 1024

@@ -71,11 +71,12 @@ def is_measured(trip: Row) -> bool:
 
 
 def unbilled(db: Database) -> list[Row]:
-    """Finished trips without a live invoice, oldest first: `id`, `ref`, `state`, `ended_at`, `payer` (none of a
-    patient), `trail_closed_at`, `distance_m`, and the `reason` that was found when the invoice was asked for."""
+    """Finished trips without a live invoice, oldest first: `id`, `ref`, `state`, `level`, `payer_id`, `ended_at`,
+    `payer` (none of a patient), `trail_closed_at`, `distance_m`, and the `reason` that was found when the invoice was
+    asked for."""
     return rows(
         db,
-        "SELECT trips.id, ref, trips.state, coalesce(completed_at, no_show_at) AS ended_at,"
+        "SELECT trips.id, ref, trips.state, level, payer_id, coalesce(completed_at, no_show_at) AS ended_at,"
         " CASE WHEN kind <> 'patient' THEN name END AS payer, unbilled_reason AS reason, trail_closed_at,"
         " distance_m FROM trips"
         " LEFT JOIN payers ON payers.id = payer_id WHERE trips.state IN ('completed', 'no_show')"

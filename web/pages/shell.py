@@ -39,6 +39,8 @@ RAIL: tuple[tuple[str, str, str, Permission], ...] = (
     ("/replay", "history", "Replay", Permission.view),
     ("/trips/import", "upload", "Import", Permission.dispatch),
     ("/run-sheets", "print", "Run sheets", Permission.dispatch),
+    ("/invoices", "invoices", "Invoices", Permission.view),
+    ("/payers", "money", "Payers", Permission.bill),
     ("/work", "work", "Work", Permission.view),
     ("/system", "system", "System", Permission.view),
     ("/help", "help", "Help", Permission.view),
