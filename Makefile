@@ -8,7 +8,7 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --all
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock screenshots binary lock-servers test-binary chaos-replay chaos-jobs chaos-ingest fuzz-api bench-start bench-tasks bench-history bench-ingest clean
+.PHONY: help setup run test check lock screenshots binary lock-servers test-binary chaos-replay chaos-jobs chaos-ingest fuzz-api bench-start bench-tasks bench-history bench-ingest bench-web clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ bench-history: ## a day of 7.2 million fixes: size, reading, checking, deleting;
 bench-ingest: ## how many fixes a second are stored, how soon, and beside a flood; memory with a million waiting
 	@$(SETUP)
 	@exec $(BIN)/python -m tests.bench.ingest
+
+bench-web: ## the screen with 100,000 trips and invoices, 20 live clients and 500 fixes a second
+	@$(SETUP) --with-browser
+	@exec $(BIN)/python -m tests.bench.web
 
 chaos-replay: ## replay a recorded day while parts of the box are killed
 	@$(SETUP) --with-browser
