@@ -12,6 +12,7 @@ import ssl
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import lru_cache
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
@@ -145,6 +146,17 @@ def examine(certificate: str, key: str, now: datetime | None) -> Certificate:
     Without `now`, a clock that cannot be trusted, its dates are not judged. Raises InputError."""
     if max(len(certificate), len(key)) > LARGEST:
         raise InputError("that is too long for one", subject="certificate")
+    found = _fit(certificate, key)
+    if now and now >= found.valid_to:
+        raise InputError(f"it ended on {found.valid_to:%Y-%m-%d}", subject="certificate")
+    if now and now < found.valid_from:
+        raise InputError(f"it begins only on {found.valid_from:%Y-%m-%d}", subject="certificate")
+    return found
+
+
+@lru_cache(maxsize=4)
+def _fit(certificate: str, key: str) -> Certificate:
+    """Kept for the ones in use: every page asks how the box is, and to check an RSA key takes 20 ms and more."""
     chain = _chain(certificate)
     leaf = chain[0]
     _check_key(leaf, key)
@@ -161,10 +173,6 @@ def examine(certificate: str, key: str, now: datetime | None) -> Certificate:
     )
     if not found.names:
         raise InputError("it is for no name and no address", subject="certificate")
-    if now and now >= found.valid_to:
-        raise InputError(f"it ended on {found.valid_to:%Y-%m-%d}", subject="certificate")
-    if now and now < found.valid_from:
-        raise InputError(f"it begins only on {found.valid_from:%Y-%m-%d}", subject="certificate")
     _try(certificate, key)
     return found
 
