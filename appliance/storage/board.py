@@ -10,13 +10,13 @@ from datetime import datetime
 
 from sqlite_utils import Database
 
-from appliance.domain.trip import FINISHED, RUNNING
+from appliance.domain.trip import FINISHED, RUNNING, State
 from appliance.storage.db import Row, row, rows, value
 from appliance.storage.times import text
 
 CARDS_LIMIT = 400
 
-_FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
+_OPEN = ", ".join(f"'{state}'" for state in State if state not in FINISHED)
 _RUNNING = ", ".join(f"'{state}'" for state in sorted(RUNNING))
 
 _TRIP = """
@@ -39,12 +39,12 @@ def cards(db: Database, since: datetime, until: datetime) -> list[Row]:
     that were planned or ended since `since`. At most `CARDS_LIMIT`; the newest stay when there are more."""
     return rows(
         db,
-        f"""SELECT * FROM ({_TRIP}
-            WHERE t.state NOT IN ({_FINISHED}) AND t.pickup_at < ?1
-              OR t.state IN ({_FINISHED}) AND t.pickup_at < ?1
-                AND (t.pickup_at >= ?2 OR coalesce(t.completed_at, t.no_show_at, t.cancelled_at, '') >= ?2)
-            ORDER BY t.pickup_at DESC, t.id DESC LIMIT ?3)
-          ORDER BY pickup_at, id""",
+        f"""{_TRIP} WHERE t.id IN (SELECT id FROM trips WHERE id IN (
+              SELECT id FROM trips WHERE state IN ({_OPEN})
+              UNION SELECT id FROM trips WHERE pickup_at >= ?2
+              UNION SELECT id FROM trips WHERE coalesce(completed_at, no_show_at, cancelled_at) >= ?2)
+            AND pickup_at < ?1 ORDER BY pickup_at DESC, id DESC LIMIT ?3)
+          ORDER BY t.pickup_at, t.id""",
         text(until), text(since), CARDS_LIMIT,
     )  # fmt: skip
 

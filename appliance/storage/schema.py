@@ -147,6 +147,7 @@ CREATE TABLE trips (
 CREATE UNIQUE INDEX trips_ref ON trips (ref, coalesce(payer_id, 0)) WHERE ref IS NOT NULL;
 CREATE INDEX trips_state ON trips (state, pickup_at);
 CREATE INDEX trips_pickup ON trips (pickup_at);
+CREATE INDEX trips_ended ON trips (coalesce(completed_at, no_show_at, cancelled_at));
 CREATE INDEX trips_vehicle ON trips (vehicle_id, state);
 CREATE INDEX trips_outbound ON trips (outbound_trip_id) WHERE outbound_trip_id IS NOT NULL;
 
