@@ -74,7 +74,7 @@ def _trip(paper: Paper, trip: Document) -> None:
         row.cell("Pickup", style=label)
         row.cell(_minute(trip["pickup"]))
         row.cell("Distance", style=label)
-        row.cell(_plural(trip["distance"]) if trip["distance"] else "not measured")
+        row.cell(invoice.plural(trip["distance"]) if trip["distance"] else "not measured")
         for name, value in wide:
             if value is not None:
                 row = table.row()
@@ -101,7 +101,7 @@ def _lines(paper: Paper, document: Document) -> None:
         table.row(("Description", "Quantity", f"Price, {currency}", f"Amount, {currency}"))
         for line in document["lines"]:
             if line["kind"] != "tax":
-                quantity = _plural(f"{line['quantity']} {line['unit']}".strip())
+                quantity = invoice.plural(f"{line['quantity']} {line['unit']}".strip())
                 amounts = (bare(line["unit_cents"], currency), bare(line["amount_cents"], currency))
                 table.row((paper.clean(line["text"]), quantity, *amounts))
     paper.rule(paper.y)
@@ -134,11 +134,6 @@ def _payment(paper: Paper, document: Document) -> None:
         paper.block(LEFT, WIDTH, line)
     paper.set_y(paper.y + 1.5)
     paper.block(LEFT, WIDTH, f"Payment reference: {document['number']}")
-
-
-def _plural(quantity: str) -> str:
-    """`12.3 mile` as people write it."""
-    return quantity + "s" if quantity.endswith(" mile") and quantity not in ("1 mile", "1.0 mile") else quantity
 
 
 def _minute(iso: str) -> str:

@@ -170,6 +170,11 @@ def money(cents: int, currency: str) -> str:
     return f"{currency} {'-' if cents < 0 else ''}{whole:,}{fraction}"
 
 
+def plural(quantity: str) -> str:
+    """`12.3 mile` as people write it."""
+    return quantity + "s" if quantity.endswith(" mile") and quantity not in ("1 mile", "1.0 mile") else quantity
+
+
 def day(iso: str) -> str:
     """`2026-01-26...` as people write it: `26 January 2026`."""
     found = date.fromisoformat(iso[:10])

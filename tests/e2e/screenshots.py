@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from appliance.events import Publisher
 from appliance.paths import PROJECT_ROOT
 from tests.e2e.browser import chromium
-from tests.web import doubtful, people_day, work_day, world
+from tests.web import doubtful, money_day, people_day, work_day, world
 from tests.web.serving import running_redis, running_web, wait_for
 
 OUT = PROJECT_ROOT / "screenshots"
@@ -127,7 +127,7 @@ def _work(browser: Browser, url: str, made: world.World, job: str) -> None:
     paths = {"work": "/work", "job": f"/work/jobs/{job}", "schedule": "/work/schedule", "system": "/system",
              "log": "/system/log", "diagnostics": "/system/diagnostics", "backup": "/system/backup",
              "certificate": "/system/certificate", "ca": "/ca", "inbox": "/inbox", "help": "/help", "api": "/help/api",
-             "import": "/trips/import", "run-sheets": "/run-sheets", "run-sheet": "/run-sheets/D1"}  # fmt: skip
+             "import": "/trips/import", "run-sheets": "/run-sheets", "run-sheet": "/run-sheets/D1", **_money_paths(made)}  # fmt: skip
     _each(browser, url, made, paths)
 
 
@@ -148,6 +148,13 @@ def _each(browser: Browser, url: str, made: world.World, paths: dict[str, str]) 
                     wait_for(lambda: page.locator("#charts[data-ready=day]").count(), "the charts")  # noqa: B023
                 _save(page, f"{name}-{size}-{scheme}")
             page.close()
+
+
+def _money_paths(made: world.World) -> dict[str, str]:
+    ids = money_day.make(made)
+    return {"invoices": "/invoices", "invoice": f"/invoices/{ids['partly']}", "unbilled": "/invoices/unbilled",
+            "adjustments": "/invoices/adjustments", "print-list": "/invoices/print", "payers": "/payers",
+            "payer": f"/payers/{ids['payer']}"}  # fmt: skip
 
 
 def _open(browser: Browser, url: str, session: world.SignedIn, size: str, scheme: Any, path: str) -> Page:

@@ -11,7 +11,7 @@ from litestar.params import FromPath
 from litestar.response import Template
 
 from appliance import credit_desk, invoice_desk
-from appliance.domain.invoice import money
+from appliance.domain.invoice import money, plural
 from appliance.errors import DepotError
 from appliance.events import Event
 from appliance.jobs import Ask
@@ -160,12 +160,13 @@ def _page(parts: Parts, invoice_id: int, *, done: str = "", form: Form | None = 
         form=form,
         invoice=shown(parts, row, today),
         document=document,
+        distance=plural(document["trip"]["distance"] or "not measured"),
         lines=[
             {
                 **line,
                 "price": "" if line["kind"] == "tax" else money(line["unit_cents"], currency),
                 "amount": money(line["amount_cents"], currency),
-                "count": f"{line['quantity']} {line['unit']}".strip(),
+                "count": plural(f"{line['quantity']} {line['unit']}".strip()),
             }
             for line in lines
         ],

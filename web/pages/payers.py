@@ -78,7 +78,7 @@ def payer_rate_add(parts: Given, payer_id: FromPath[int], data: Fields) -> Templ
     def act(tx: Tx) -> tuple[list[Ask], str]:
         new = _rate(parts, typed)
         _, asks = rate_desk.add(tx, payer_id, new, parts.settings, who=parts.who, now=parts.now())
-        said = f", and {number(len(asks), 'trip')} that waited for it {'is' if len(asks) == 1 else 'are'} billed"
+        said = f", and {number(len(asks), 'trip')} that waited {'is' if len(asks) == 1 else 'are'} billed"
         return asks, f"The rate for {new.level} from {short_day(new.valid_from)} is added{said if asks else ''}."
 
     of = typed.get("of", "")
@@ -163,12 +163,10 @@ def _rate(parts: Parts, typed: dict[str, str]) -> NewRate:
     currency = parts.settings.depot.currency
     if typed.get("level") not in list(LevelOfService):
         raise InputError("expected a level of service", subject="level")
-    first = day(typed, "valid_from")
+    first, last = day(typed, "valid_from"), day(typed, "valid_to")
     if first is None:
         raise InputError("expected the first day, like 2026-03-01", subject="valid_from")
-    given: dict[str, Any] = {
-        "level": typed["level"], "valid_from": first.isoformat(), "valid_to": typed.get("valid_to") or None
-    }  # fmt: skip
+    given: dict[str, Any] = {"level": typed["level"], "valid_from": first, "valid_to": last}
     for name in MONEY:
         given[f"{name}_cents"] = cents(typed, name, currency, None if name == "base" else 0)
     for name in ("free_units", "free_wait_min"):
