@@ -16,7 +16,8 @@ from appliance.storage.times import text
 from tests.web import world
 
 TRIPS, VEHICLES, PAYERS, UNBILLED = 100_000, 200, 40, 500
-PER_DAY = 400
+DAYS = 250
+"""Over how many days the trips are spread, evenly, the newest yesterday."""
 
 _DOCUMENT = """json_object('number', {number}, 'issued_on', day, 'due_on', due, 'currency', 'GBP',
   'issuer', json_object('name', 'Invented Transport Ltd', 'address', '1 Example Yard' || char(10) || 'Liverpool',
@@ -36,8 +37,8 @@ def make(folder: Path, now: datetime, trips: int = TRIPS) -> Settings:
     with write_tx(db) as tx:
         _people(tx, now)
         _trips(tx, now, trips)
-        _invoices(tx, now)
-        _jobs(tx, now)
+        _invoices(tx, now, min(UNBILLED, trips // 200))
+        _jobs(tx, now, trips * 30 // DAYS)
     db.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.conn.close()
     return settings
@@ -78,9 +79,9 @@ def _people(tx: Tx, now: datetime) -> None:
 
 
 def _trips(tx: Tx, now: datetime, trips: int) -> None:
-    """PER_DAY a day, the newest yesterday, all of them over: one of twenty cancelled, one of forty a no-show."""
-    first = now - timedelta(days=trips / PER_DAY + 1)
-    stamp = f"strftime('%Y-%m-%dT%H:%M:%fZ', ?1, (i * {86400 / PER_DAY}) || ' seconds'{{}})"
+    """All of them are over: one of twenty cancelled, one of forty a no-show."""
+    first = now - timedelta(days=DAYS + 1)
+    stamp = f"strftime('%Y-%m-%dT%H:%M:%fZ', ?1, (i * {DAYS * 86400 / trips}) || ' seconds'{{}})"
     pickup, end = stamp.format(""), stamp.format(", '+40 minutes'")
     tx.conn.execute(
         f"""INSERT INTO trips (uid, ref, state, level, payer_id, patient_id, vehicle_id, driver_id, pickup_at,
@@ -99,8 +100,8 @@ def _trips(tx: Tx, now: datetime, trips: int) -> None:
     )
 
 
-def _invoices(tx: Tx, now: datetime) -> None:
-    """One for each trip that ended, but for the newest UNBILLED. What is older than 90 days is mostly paid."""
+def _invoices(tx: Tx, now: datetime, unbilled: int) -> None:
+    """One for each trip that ended, but for the newest ones. What is older than 90 days is mostly paid."""
     number = "printf('LIV-%s-A%06d', substr(day, 1, 4), id)"
     tx.conn.execute(
         f"""INSERT INTO invoices (uid, number, trip_id, payer_id, state, issued_on, due_on, issued_at, currency,
@@ -113,7 +114,7 @@ def _invoices(tx: Tx, now: datetime) -> None:
                     date(coalesce(completed_at, no_show_at), '+30 days') AS due, 1450 + t.id % 4000 AS cents
                   FROM trips t JOIN payers y ON y.id = t.payer_id JOIN patients p ON p.id = t.patient_id
                   WHERE t.state IN ('completed', 'no_show') AND t.id <= (SELECT max(id) - ?1 FROM trips))""",
-        (UNBILLED, (now - timedelta(days=5)).date().isoformat()),
+        (unbilled, (now - timedelta(days=5)).date().isoformat()),
     )
     tx.conn.execute(
         """INSERT INTO invoice_lines (invoice_id, position, kind, text, quantity, unit, unit_cents, amount_cents)
@@ -136,11 +137,11 @@ def _invoices(tx: Tx, now: datetime) -> None:
     )
 
 
-def _jobs(tx: Tx, now: datetime) -> None:
+def _jobs(tx: Tx, now: datetime, count: int) -> None:
     """A month of jobs that are done."""
     tx.conn.execute(
         f"""INSERT INTO jobs (id, name, queue, arguments, state, key, attempts, due_at, created_at, finished_at)
-            {_numbers(30 * PER_DAY)} SELECT printf('%036d', i), 'billing.tasks.generate_invoice', 'normal', '{{}}',
+            {_numbers(count)} SELECT printf('%036d', i), 'billing.tasks.generate_invoice', 'normal', '{{}}',
             'done', 'invoice:' || i, 1, ?1, ?1, ?1 FROM n""",
         (text(now),),
     )

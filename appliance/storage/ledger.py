@@ -36,12 +36,9 @@ DELIVERY = {
 _BY = {"none": " INDEXED BY invoices_unsent", "print": " INDEXED BY invoices_to_print"}
 """Left to itself SQLite takes a larger index, and reads the row of each invoice in it."""
 
-_FOUND = """i.id IN (
-  SELECT id FROM invoices WHERE instr(number, upper({q})) > 0
-  UNION ALL SELECT o.id FROM trips JOIN invoices o ON o.trip_id = trips.id
-    WHERE ref >= {q} AND ref < {q} || char(1114111)
-  UNION ALL SELECT o.id FROM payers JOIN invoices o ON o.payer_id = payers.id
-    WHERE kind <> 'patient' AND instr(lower(name), lower({q})) > 0)"""
+_FOUND = """(instr(i.number, upper({q})) > 0
+  OR i.trip_id IN (SELECT id FROM trips WHERE ref >= {q} AND ref < {q} || char(1114111))
+  OR i.payer_id IN (SELECT id FROM payers WHERE kind <> 'patient' AND instr(lower(name), lower({q})) > 0))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +72,7 @@ def invoices(db: Database, which: Which, limit: int, offset: int) -> tuple[list[
         first, last = (mark(day.isoformat()) for day in which.due)
         where.append(f"i.state = 'issued' AND i.owed_cents > 0 AND i.due_on >= {first} AND i.due_on <= {last}")
     if which.q:
+        source = source if which.due else "invoices i INDEXED BY invoices_issued"
         where.append(_FOUND.format(q=mark(which.q)))
     condition = " AND ".join(where)
     order = "i.due_on, i.id" if which.due else "i.issued_on DESC, i.id DESC"

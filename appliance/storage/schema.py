@@ -217,7 +217,7 @@ CREATE TABLE invoices (
 ) STRICT;
 CREATE UNIQUE INDEX invoices_one_live ON invoices (trip_id) WHERE state <> 'void';
 -- For lists of very many, newest first: each is read and counted in one of these alone.
-CREATE INDEX invoices_issued ON invoices (issued_on, id, state, total_cents);
+CREATE INDEX invoices_issued ON invoices (issued_on, id, state, total_cents, number, trip_id, payer_id);
 CREATE INDEX invoices_state ON invoices (state, issued_on, id);
 CREATE INDEX invoices_payer ON invoices (payer_id, issued_on, id, state);
 CREATE INDEX invoices_trip ON invoices (trip_id);
