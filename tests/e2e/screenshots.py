@@ -127,7 +127,8 @@ def _work(browser: Browser, url: str, made: world.World, job: str) -> None:
     paths = {"work": "/work", "job": f"/work/jobs/{job}", "schedule": "/work/schedule", "system": "/system",
              "log": "/system/log", "diagnostics": "/system/diagnostics", "backup": "/system/backup",
              "certificate": "/system/certificate", "ca": "/ca", "inbox": "/inbox", "help": "/help", "api": "/help/api",
-             "import": "/trips/import", "run-sheets": "/run-sheets", "run-sheet": "/run-sheets/D1", **_money_paths(made)}  # fmt: skip
+             "import": "/trips/import", "run-sheets": "/run-sheets", "run-sheet": "/run-sheets/D1",
+             **_money_paths(made)}  # fmt: skip
     _each(browser, url, made, paths)
 
 
