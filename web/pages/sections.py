@@ -16,6 +16,7 @@ SECTIONS: tuple[tuple[str, str, str, Permission], ...] = (
     ("/system/log", "history", "Log", Permission.administer),
     ("/system/diagnostics", "eye", "Diagnostics", Permission.administer),
     ("/system/backup", "download", "Backup", Permission.administer),
+    ("/system/map", "map", "Base map", Permission.administer),
     ("/system/certificate", "lock", "Certificate", Permission.administer),
 )  # fmt: skip
 """Address, sign, title, and who sees it, in the order of the page."""

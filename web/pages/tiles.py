@@ -14,7 +14,7 @@ from appliance import basemap, log
 from appliance.errors import DepotError
 from appliance.storage import mbtiles
 from web.forms import Form, refused
-from web.pages import shell
+from web.pages import sections
 from web.parts import Given, Parts
 
 FOR_EVER = "private, max-age=31536000, immutable"
@@ -68,10 +68,10 @@ def map_remove(parts: Given, data: Fields) -> Template:
 def _page(parts: Parts, *, done: str = "", form: Form | None = None) -> Template:
     folder = parts.settings.paths.data_dir
     found = basemap.files(folder)
-    return shell.page(
+    return sections.page(
         parts,
         "map_files.html",
-        here="/system",
+        here="/system/map",
         done=done,
         form=form,
         files=found,

@@ -84,8 +84,8 @@ export function start() {
     asked = "";
     if (dialog.open) dialog.close();
     htmx.trigger(document.body, "depot:refresh");
-    // A page that does not go on by itself shows what became of it.
-    if (!document.getElementById("board")) setTimeout(() => location.reload(), 700);
+    const story = document.getElementById("trip-story"); // the trip's own page shows what became of it at once
+    if (story) htmx.trigger(story, "trip:refresh");
     clearTimeout(fading);
     fading = setTimeout(() => said.querySelector("[hx-post]") || said.replaceChildren(), SAID_MS);
   });
