@@ -105,7 +105,7 @@ def test_a_new_public_host_is_in_the_certificate_from_the_next_device_on(world: 
     access.refresh(replace(settings, mqtt=mqtt))
     assert names() == before | {"new.example"}
     access.refresh(settings)
-    assert names() == before
+    assert names() >= before  # a name that went is no reason for another certificate
 
 
 @pytest.mark.parametrize("ciphers", ["AES128-SHA", "AES256-GCM-SHA384", "ECDHE-RSA-AES128-GCM-SHA256"])
