@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Request
+from playwright.sync_api import Browser, Page, Request, Route
 
 from appliance.events import Event as LiveEvent
 from appliance.events import Publisher
@@ -264,6 +264,22 @@ def test_on_a_phone_board_and_map_are_tabs(box: Box) -> None:
     assert not page.locator("#board").is_visible()
     assert page.locator(".van-marker").count() >= 7
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_tap_on_a_page_that_still_loads_is_not_lost(box: Box) -> None:
+    page = box.open("/account", phone=True)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/board.js*", hold)
+    page.goto(box.web.url)
+    wait_for(lambda: page.title() and held, "the board's program is asked for")
+    page.click("#tab-map")
+    for route in held:
+        route.continue_()
+    wait_for(lambda: page.locator("#map[data-ready=yes]").count(), "the map stands")
 
 
 def test_touch_targets_are_large_enough(box: Box) -> None:

@@ -79,11 +79,12 @@ function focusOn(tab, target) {
 
 let board = null;
 if (document.getElementById("board")) {
-  board = await import("./board.js");
-  board.start();
+  // Before anything is waited for: a tap on a page just come would be lost.
   for (const tab of ["board", "map"]) {
     document.getElementById(`tab-${tab}`).addEventListener("click", () => showTab(tab));
   }
+  board = await import("./board.js");
+  board.start();
 }
 if (!board || !narrow.matches) showMap();
 narrow.addEventListener("change", () => narrow.matches || showMap());
