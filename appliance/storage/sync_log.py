@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import datetime
 from typing import Any, Literal
 
 from sqlite_utils import Database
 
+from appliance.domain import chain
 from appliance.storage import identity, times
 from appliance.storage.db import Tx, insert, row, value
 
@@ -18,16 +18,16 @@ Stream = Literal["invoices", "trips", "trails", "reference"]
 def append(tx: Tx, stream: Stream, kind: str, uid: str, snapshot: dict[str, Any], now: datetime) -> int:
     """Appends a snapshot to its stream and returns its sequence number (1, 2, 3, ... in each epoch and stream).
 
-    `hash` is SHA-256 of the canonical JSON (sorted keys, no spaces, UTF-8); `chain` is SHA-256 of the previous
-    row's chain and this hash, both as hex text, so that a row cannot be changed or left out unseen.
+    The snapshot is kept as canonical JSON: sorted keys, no spaces, UTF-8. `hash` and `chain` are those of
+    `domain/chain.py`.
     """
     epoch = identity.epoch(tx)
     last = row(
         tx, "SELECT seq, chain FROM sync_log WHERE epoch = ? AND stream = ? ORDER BY seq DESC LIMIT 1", epoch, stream
     )
-    seq, chain = (last["seq"] + 1, last["chain"]) if last else (1, "")
+    seq, before = (last["seq"] + 1, last["chain"]) if last else (1, chain.START)
     text = json.dumps(snapshot, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    hash = chain.row_hash(text)
     insert(
         tx,
         "sync_log",
@@ -37,8 +37,8 @@ def append(tx: Tx, stream: Stream, kind: str, uid: str, snapshot: dict[str, Any]
         kind=kind,
         uid=uid,
         snapshot=text,
-        hash=digest,
-        chain=hashlib.sha256(f"{chain}{digest}".encode()).hexdigest(),
+        hash=hash,
+        chain=chain.link(before, hash),
         created_at=times.text(now),
     )
     return seq
