@@ -23,11 +23,12 @@ test: ## all tests, with the real servers and a real browser
 	@$(SETUP) --with-browser
 	@exec $(BIN)/pytest -n 3 --dist loadfile
 
-check: setup ## format, lint, types and import rules
+check: setup ## format, lint, types, import rules, the manifests for a cluster
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml %/metric.yaml,$(wildcard packaging/k8s/*/*.yaml))
 
 lock: setup ## write the locked, hashed requirements anew, after a change of pyproject.toml
 	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
