@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlite_utils import Database
@@ -11,13 +12,17 @@ from appliance import billing, dispatch, jobs
 from appliance.config import Settings
 from appliance.domain import trail
 from appliance.domain.fare import Blocked
-from appliance.domain.fix import Limits
+from appliance.domain.fix import Fix, Limits
+from appliance.domain.thinning import thinned
 from appliance.domain.trail import Trail
 from appliance.domain.trip import State
 from appliance.errors import NotFound
 from appliance.events import Event
 from appliance.storage import devices, gps, notifications, overruled, times, trips
 from appliance.storage.db import Row, Tx
+
+LONGEST_TRAIL = 5000
+"""Points of a trail in a row of the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,8 @@ def limits(settings: Settings) -> Limits:
 
 def measure(db: Database, store: gps.Store, trip_id: int, settings: Settings) -> Trail | None:
     """The trail of a completed trip, from boarding (or the first stamp there is) to arrival at drop-off (or
-    completion), by the fixes of what was the vehicle's position source at their time. None while the trip is not
-    completed."""
+    completion), by the fixes of what was the vehicle's position source at their time; its line as thin as it leaves the
+    box. None while the trip is not completed."""
     found = trips.get(db, trip_id)
     if found is None:
         raise NotFound("no such trip", subject=f"trip {trip_id}")
@@ -51,7 +56,25 @@ def measure(db: Database, store: gps.Store, trip_id: int, settings: Settings) ->
     vehicle = found["vehicle_id"]
     sources = devices.position_sources(db, vehicle, start, end)
     fixes = [fix for source in sources for fix in store.trail(vehicle, source.device, source.start, source.end)]
-    return trail.close(fixes, start, end, limits(settings), overruled.between(db, vehicle, start, end))
+    measured = trail.close(fixes, start, end, limits(settings), overruled.between(db, vehicle, start, end))
+    return replace(measured, line=_thinned(measured.line, tolerance_m(settings)))
+
+
+def tolerance_m(settings: Settings) -> float:
+    """To within what a trip's trail leaves the box, metres; 0 where none does: a box that works alone keeps no trail
+    for longer than its fixes."""
+    return settings.upstream.trail_tolerance_m if settings.upstream.url else 0.0
+
+
+def _thinned(line: Sequence[Fix], tolerance_m: float) -> list[Fix]:
+    """No longer than a row of the protocol can be: what is, is thinned further."""
+    if not tolerance_m:
+        return []
+    found = thinned(line, tolerance_m)
+    while len(found) > LONGEST_TRAIL:
+        tolerance_m *= 2
+        found = thinned(line, tolerance_m)
+    return found
 
 
 def window(trip: Row) -> tuple[datetime, datetime]:
@@ -80,6 +103,9 @@ def close(tx: Tx, trip_id: int, measured: Trail, settings: Settings, now: dateti
         completeness=measured.completeness,
         trail_closed_at=times.text(now),
     )
+    if len(measured.line) > 1:
+        points = [(round(fix.lon, 6), round(fix.lat, 6), int(fix.at.timestamp())) for fix in measured.line]
+        trips.log_trail(tx, trip_id, tolerance_m(settings), points, now)
     covered = f", {measured.completeness:.0%} of the time covered" if measured.fixes > 1 else ""
     said = f"Trip {trip_id} is completed: {measured.distance_m / 1000:.1f} km{covered}."
     notifications.tell_role(tx, "dispatcher", "trip_completed", said, f"completed:{trip_id}", now)

@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
@@ -32,6 +33,8 @@ PortOrNone = Annotated[int, Meta(ge=0, le=65535)]
 Host = Annotated[str, Meta(pattern="^[A-Za-z0-9.:-]*$")]
 Seconds = Annotated[float, Meta(ge=0, le=86400)]
 SomeSeconds = Annotated[float, Meta(gt=0, le=86400)]
+
+UPSTREAM_EXPECTED = "expected an address like https://centre.example (http:// only for this machine)"
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # of a host name, RFC 1123
 
@@ -103,6 +106,20 @@ class Billing(Struct, frozen=True, kw_only=True):
 
 class Upstream(Struct, frozen=True, kw_only=True):
     url: Annotated[str, Meta(description="address of the central office; empty: the depot works alone")] = ""
+    ca: Annotated[
+        str,
+        Meta(pattern="^(/.*)?$", description="PEM file of its authority; absolute; empty: those of the system"),
+    ] = ""
+    night: Annotated[
+        str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$", description="when invoices are sent, the depot's time")
+    ] = "03:00"
+    jitter_min: Annotated[
+        int, Meta(ge=0, le=240, description="up to so many minutes later, by the depot's code, minutes")
+    ] = 30
+    trail_tolerance_m: Annotated[
+        float,
+        Meta(ge=0, le=10_000, description="a trip's trail is sent thinned to within this; 0: no trail leaves the box"),
+    ] = 50.0
 
 
 class Tasks(Struct, frozen=True, kw_only=True):
@@ -270,6 +287,8 @@ def check(section: str, key: str, value: Any) -> str:
         return error.what
     if (section, key) == ("depot", "timezone") and value not in available_timezones():
         return "expected a time zone like Europe/London"
+    if (section, key) == ("upstream", "url") and not _is_upstream(value):
+        return UPSTREAM_EXPECTED
     return ""
 
 
@@ -311,6 +330,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         given = "certificate" if settings.web.certificate else "certificate_key"
         expected = "expected both web.certificate and web.certificate_key, or neither"
         yield expected, f"web.{given} = {getattr(settings.web, given)!r}"
+    if not _is_upstream(settings.upstream.url):
+        yield UPSTREAM_EXPECTED, f"upstream.url = {settings.upstream.url!r}"
     if limits.silent_s <= limits.stale_s:
         yield (
             f"expected more than limits.stale_s, which is {limits.stale_s:g}",
@@ -319,6 +340,20 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     if limits.asleep_s < limits.silent_s:
         expected = f"expected no less than limits.silent_s, which is {limits.silent_s:g}"
         yield expected, f"limits.asleep_s = {limits.asleep_s:g}"
+
+
+def _is_upstream(url: str) -> bool:
+    """Whether it is the address of a central office, or empty."""
+    if not url:
+        return True
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    plain = parts.scheme == "http" and _is_loopback(host)
+    rest = parts.query or parts.fragment or parts.username or parts.password is not None
+    return (plain or parts.scheme == "https") and _is_host(host) and not rest and not re.search(r"[\s\x00-\x1f]", url)
 
 
 def _is_host(host: str) -> bool:

@@ -201,7 +201,7 @@ def _move(tx: Tx, invoice_id: int, before: State, after: State, reason: str, who
     if found["state"] != before:
         raise Refused(f"it is {found['state']}", subject=found["number"])
     kind = "disputed" if after is State.disputed else "settled"
-    invoices.set_state(tx, invoice_id, after, kind, now)
+    invoices.set_state(tx, invoice_id, after, "resolved" if kind == "settled" else kind, now)
     audit.record(tx, who, f"invoice.{kind}", "invoice", found["uid"], now, " ".join(reason.split())[:_LONGEST_REASON])
     return _changed(tx, invoice_id)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, pairwise
 from operator import attrgetter
@@ -57,7 +57,8 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """A trip as driven. `completeness` is the share (0..1) of `duration_s` that lies in no gap of over `GAP_S`."""
+    """A trip as driven. `completeness` is the share (0..1) of `duration_s` that lies in no gap of over `GAP_S`; `line`
+    the fixes that were believed."""
 
     distance_m: float
     duration_s: float
@@ -65,6 +66,7 @@ class Trail:
     fixes: int
     outliers: int
     completeness: float
+    line: Sequence[Fix] = field(default=(), repr=False, compare=False)
 
 
 def distance_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
@@ -129,6 +131,7 @@ def close(
         fixes=len(kept),
         outliers=len(outliers),
         completeness=_completeness(kept, start, end),
+        line=kept,
     )
 
 

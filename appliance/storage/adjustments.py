@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlite_utils import Database
 
 from appliance.domain.invoice import AdjustmentState
-from appliance.storage import times, uids
+from appliance.storage import sync_log, times, uids
 from appliance.storage.db import Row, Tx, row, rows, value
 
 _LISTED = """
@@ -30,20 +30,33 @@ def get(db: Database, id: int) -> Row | None:
 
 def open_for(tx: Tx, invoice_id: int, old_m: float, new_m: float, new_total_cents: int, now: datetime) -> None:
     """Keeps one open adjustment an invoice: a newer measure replaces the figures of the older one."""
-    tx.conn.execute(
+    changed = value(
+        tx,
         "INSERT INTO adjustments (uid, invoice_id, old_distance_m, new_distance_m, new_total_cents, raised_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (invoice_id) WHERE state = 'open' DO UPDATE"
-        " SET new_distance_m = excluded.new_distance_m, new_total_cents = excluded.new_total_cents",
-        (uids.new(), invoice_id, old_m, new_m, new_total_cents, times.text(now)),
+        " SET new_distance_m = excluded.new_distance_m, new_total_cents = excluded.new_total_cents"
+        " WHERE (new_distance_m, new_total_cents) <> (excluded.new_distance_m, excluded.new_total_cents) RETURNING id",
+        uids.new(),
+        invoice_id,
+        old_m,
+        new_m,
+        new_total_cents,
+        times.text(now),
     )
+    if changed:
+        _log(tx, changed, now)
 
 
 def lapse(tx: Tx, invoice_id: int, now: datetime) -> None:
     """Ends the open adjustment of an invoice, if there is one: there is nothing to adjust any more."""
-    tx.conn.execute(
-        "UPDATE adjustments SET state = 'lapsed', decided_at = ? WHERE invoice_id = ? AND state = 'open'",
-        (times.text(now), invoice_id),
+    lapsed = value(
+        tx,
+        "UPDATE adjustments SET state = 'lapsed', decided_at = ? WHERE invoice_id = ? AND state = 'open' RETURNING id",
+        times.text(now),
+        invoice_id,
     )
+    if lapsed:
+        _log(tx, lapsed, now)
 
 
 def was_dismissed(db: Database, invoice_id: int, total_cents: int) -> bool:
@@ -58,4 +71,17 @@ def decide(tx: Tx, id: int, state: AdjustmentState, who: str, now: datetime) -> 
         "UPDATE adjustments SET state = ?, decided_by = ?, decided_at = ? WHERE id = ? AND state = 'open'",
         (state.value, who, times.text(now), id),
     )
+    if done.rowcount:
+        _log(tx, id, now)
     return bool(done.rowcount)
+
+
+def _log(tx: Tx, id: int, now: datetime) -> None:
+    found = row(
+        tx,
+        "SELECT a.uid, i.uid AS invoice_uid, i.number, a.state, old_distance_m, new_distance_m, new_total_cents,"
+        " raised_at, decided_at FROM adjustments a JOIN invoices i ON i.id = invoice_id WHERE a.id = ?",
+        id,
+    )
+    assert found is not None
+    sync_log.append(tx, "invoices", "adjustment", found["uid"], found, now)

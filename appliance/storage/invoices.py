@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlite_utils import Database
@@ -131,7 +132,14 @@ def add_payment(tx: Tx, id: int, amount_cents: int, paid_on: date, reference: st
     insert(tx, "payments", uid=uid, invoice_id=id, recorded_by=who, **columns)
     found = get(tx, id)
     assert found is not None
-    snapshot = {**columns, "uid": uid, "invoice_uid": found["uid"], "number": found["number"]}
+    del columns["origin"]
+    snapshot = {
+        **columns,
+        "uid": uid,
+        "invoice_uid": found["uid"],
+        "number": found["number"],
+        "currency": found["currency"],
+    }
     sync_log.append(tx, "invoices", "payment", uid, snapshot, now)
 
 
@@ -182,15 +190,23 @@ def mark_printed(tx: Tx, id: int, now: datetime) -> bool:
 
 
 def _log(tx: Tx, id: int, kind: str, now: datetime) -> None:
+    """What the centre learns of an invoice. The text of its lines stays here: people write it."""
     found = row(
         tx,
         "SELECT invoices.uid, number, trips.uid AS trip_uid, payers.uid AS payer_uid, invoices.state, issued_on,"
-        " due_on, currency, total_cents, tax_cents, sent_at, voided_at, void_reason, invoices.distance_m,"
+        " due_on, issued_at, currency, total_cents, tax_cents, sent_at, voided_at, void_reason, invoices.distance_m,"
         " (SELECT number FROM invoices AS old WHERE old.id = invoices.replaces_id) AS replaces FROM invoices"
         " JOIN trips ON trips.id = trip_id JOIN payers ON payers.id = invoices.payer_id WHERE invoices.id = ?",
         id,
     )
     assert found is not None
+    lines = rows(
+        tx,
+        "SELECT kind, quantity, unit, unit_cents, amount_cents FROM invoice_lines WHERE invoice_id = ?"
+        " ORDER BY position",
+        id,
+    )
+    found["lines"] = [line | {"quantity": f"{Decimal(line['quantity']):f}"} for line in lines]
     sync_log.append(tx, "invoices", kind, found["uid"], found, now)
 
 

@@ -12,7 +12,6 @@ from appliance.domain.trip import LevelOfService
 from appliance.storage import sync_log, times, uids
 from appliance.storage.db import Row, Tx, insert, row, rows, update, value
 
-_LOCAL = ("id", "uid", "payer_id")
 _CHOSEN = "kind = coalesce(?1, kind) AND (?2 = '' OR kind <> 'patient' AND instr(lower(name), lower(?2)) > 0)"
 
 
@@ -78,17 +77,15 @@ def get(db: Database, id: int) -> Row | None:
 
 
 def add_rate(tx: Tx, payer_id: int, rate: Rate, now: datetime) -> int:
-    uid, columns = uids.new(), _columns(rate)
-    sync_log.append(tx, "reference", "rate", uid, columns, now)
-    return insert(tx, "rates", uid=uid, payer_id=payer_id, **columns)
+    id = insert(tx, "rates", uid=uids.new(), payer_id=payer_id, **_columns(rate))
+    _log_rate(tx, id, now)
+    return id
 
 
 def change_rate(tx: Tx, id: int, rate: Rate, now: datetime) -> None:
     """Puts other days and prices in the place of a rate's."""
-    columns = _columns(rate)
-    update(tx, "rates", id, **columns)
-    uid = str(value(tx, "SELECT uid FROM rates WHERE id = ?", id))
-    sync_log.append(tx, "reference", "rate", uid, columns, now)
+    update(tx, "rates", id, **_columns(rate))
+    _log_rate(tx, id, now)
 
 
 def rate_row(db: Database, id: int) -> Row | None:
@@ -117,10 +114,7 @@ def _columns(rate: Rate) -> dict[str, Any]:
 def close_rate(tx: Tx, id: int, valid_to: date, now: datetime) -> None:
     """The rate ends on that day."""
     update(tx, "rates", id, valid_to=valid_to.isoformat())
-    found = row(tx, "SELECT * FROM rates WHERE id = ?", id)
-    assert found is not None
-    uid = found["uid"]
-    sync_log.append(tx, "reference", "rate", uid, {name: found[name] for name in found if name not in _LOCAL}, now)
+    _log_rate(tx, id, now)
 
 
 def rate_rows(db: Database, payer_id: int) -> list[Row]:
@@ -129,10 +123,25 @@ def rate_rows(db: Database, payer_id: int) -> list[Row]:
 
 
 def _log(tx: Tx, id: int, now: datetime) -> None:
-    """What the centre learns of a payer: no name, for it may be a patient's."""
-    found = row(tx, "SELECT uid, kind, delivery, terms_days FROM payers WHERE id = ?", id)
+    """What the centre learns of a payer: the name of a broker or a facility, none of a patient."""
+    found = row(
+        tx,
+        "SELECT uid, kind, iif(kind = 'patient', '', name) AS name, delivery, terms_days FROM payers WHERE id = ?",
+        id,
+    )
     assert found is not None
     sync_log.append(tx, "reference", "payer", found.pop("uid"), found, now)
+
+
+def _log_rate(tx: Tx, id: int, now: datetime) -> None:
+    found = row(
+        tx,
+        "SELECT rates.*, payers.uid AS payer_uid FROM rates JOIN payers ON payers.id = payer_id WHERE rates.id = ?",
+        id,
+    )
+    assert found is not None
+    del found["id"], found["payer_id"]
+    sync_log.append(tx, "reference", "rate", found.pop("uid"), found, now)
 
 
 def rates(db: Database, payer_id: int) -> list[Rate]:

@@ -12,18 +12,23 @@ from appliance.storage.db import Row, Tx, insert, row, rows, update, value
 
 
 def add_driver(tx: Tx, code: str, name: str, now: datetime, **columns: Any) -> int:
-    uid = uids.new()
-    sync_log.append(tx, "reference", "driver", uid, {"code": code}, now)
-    return insert(tx, "drivers", uid=uid, code=code, name=name, created_at=times.text(now), **columns)
+    id = insert(tx, "drivers", uid=uids.new(), code=code, name=name, created_at=times.text(now), **columns)
+    _log_driver(tx, id, now)
+    return id
 
 
 def change_driver(tx: Tx, id: int, now: datetime, **columns: Any) -> None:
     """Sets columns. The centre learns only whether the driver is in service."""
     update(tx, "drivers", id, **columns)
     if "disabled_at" in columns:
-        found = row(tx, "SELECT uid, code, disabled_at FROM drivers WHERE id = ?", id)
-        assert found is not None
-        sync_log.append(tx, "reference", "driver", found.pop("uid"), found, now)
+        _log_driver(tx, id, now)
+
+
+def _log_driver(tx: Tx, id: int, now: datetime) -> None:
+    found = row(tx, "SELECT uid, code, disabled_at FROM drivers WHERE id = ?", id)
+    assert found is not None
+    found["code"] = sync_log.code(found["code"])
+    sync_log.append(tx, "reference", "driver", found.pop("uid"), found, now)
 
 
 def drivers(db: Database) -> list[Row]:

@@ -13,6 +13,7 @@ from appliance.storage import identity, times
 from appliance.storage.db import Tx, insert, row, value
 
 Stream = Literal["invoices", "trips", "trails", "reference"]
+_LONGEST_CODE = 64
 
 
 def append(tx: Tx, stream: Stream, kind: str, uid: str, snapshot: dict[str, Any], now: datetime) -> int:
@@ -42,6 +43,11 @@ def append(tx: Tx, stream: Stream, kind: str, uid: str, snapshot: dict[str, Any]
         created_at=times.text(now),
     )
     return seq
+
+
+def code(text: str | None) -> str | None:
+    """A number or a code that people gave, as far as the protocol takes it: its first 64 characters."""
+    return None if text is None else text[:_LONGEST_CODE]
 
 
 def waiting(db: Database) -> int:

@@ -25,7 +25,17 @@ STAMP_COLUMNS = (
 MEASURED_COLUMNS = ("distance_m", "duration_s", "stops", "fixes", "completeness", "trail_closed_at")
 _FINISHED = ", ".join(f"'{state}'" for state in sorted(FINISHED))
 _SAID = {"in_progress": "under way", "will_call": "waiting for a call"}
-_SYNCED = ("uid", "ref", "state", "level", "pickup_at", "appointment_at", *STAMP_COLUMNS, "distance_m", "duration_s")
+_SYNCED = (
+    *("uid", "ref", "state", "level", "pickup_at", "appointment_at", *STAMP_COLUMNS),
+    *("cancelled_by", "contact_attempts", "distance_m", "duration_s"),
+)
+_LOGGED = (
+    f"SELECT {', '.join(f't.{name}' for name in _SYNCED)}, payers.uid AS payer_uid, patients.uid AS patient_uid,"
+    " vehicles.uid AS vehicle_uid, drivers.uid AS driver_uid, outbound.uid AS outbound_uid FROM trips t"
+    " LEFT JOIN payers ON payers.id = t.payer_id LEFT JOIN patients ON patients.id = t.patient_id"
+    " LEFT JOIN vehicles ON vehicles.id = t.vehicle_id LEFT JOIN drivers ON drivers.id = t.driver_id"
+    " LEFT JOIN trips AS outbound ON outbound.id = t.outbound_trip_id WHERE t.id = ?"
+)
 
 
 def add(tx: Tx, now: datetime, **columns: Any) -> int:
@@ -224,6 +234,15 @@ def between(db: Database, start: datetime, end: datetime) -> list[Row]:
 
 
 def _log(tx: Tx, id: int, now: datetime) -> None:
+    trip = row(tx, _LOGGED, id)
+    assert trip is not None
+    trip["ref"] = sync_log.code(trip["ref"])
+    sync_log.append(tx, "trips", "trip", trip["uid"], trip, now)
+
+
+def log_trail(tx: Tx, id: int, tolerance_m: float, points: Sequence[tuple[float, float, int]], now: datetime) -> None:
+    """Logs where a completed trip went for the central office: longitude, latitude, Unix seconds."""
     trip = get(tx, id)
     assert trip is not None
-    sync_log.append(tx, "trips", "trip", trip["uid"], {name: trip[name] for name in _SYNCED}, now)
+    snapshot = {"trip_uid": trip["uid"], "tolerance_m": tolerance_m, "points": list(points)}
+    sync_log.append(tx, "trails", "trail", trip["uid"], snapshot, now)

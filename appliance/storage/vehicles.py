@@ -24,18 +24,22 @@ def add(
         raise InputError("expected 1 to 32 letters, digits, - or _", subject=f"vehicle code {code!r}")
     if by_code(tx, code):
         raise InputError("there is already a vehicle with this code", subject=code)
-    uid = uids.new()
     columns = {"code": code, "name": name or code, "plate": plate, "levels": levels_text(levels)}
-    id = insert(tx, "vehicles", uid=uid, created_at=times.text(now), **columns)
-    sync_log.append(tx, "reference", "vehicle", uid, columns, now)
+    id = insert(tx, "vehicles", uid=uids.new(), created_at=times.text(now), **columns)
+    _log(tx, id, now)
     return id
 
 
 def change(tx: Tx, id: int, now: datetime, **columns: Any) -> None:
     """Sets columns, and logs the vehicle for the central office."""
     update(tx, "vehicles", id, **columns)
+    _log(tx, id, now)
+
+
+def _log(tx: Tx, id: int, now: datetime) -> None:
     found = row(tx, "SELECT uid, code, name, plate, levels, disabled_at FROM vehicles WHERE id = ?", id)
     assert found is not None
+    found["plate"] = sync_log.code(found["plate"])
     sync_log.append(tx, "reference", "vehicle", found.pop("uid"), found, now)
 
 
