@@ -14,7 +14,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
@@ -35,6 +35,9 @@ Seconds = Annotated[float, Meta(ge=0, le=86400)]
 SomeSeconds = Annotated[float, Meta(gt=0, le=86400)]
 
 UPSTREAM_EXPECTED = "expected an address like https://centre.example (http:// only for this machine)"
+
+Sections = Mapping[str, type[Struct]]
+"""The sections of a configuration by their names."""
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # of a host name, RFC 1123
 
@@ -236,20 +239,21 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     """Reads `file`, else `DEPOTBOX_CONFIG`, else the installed or the development default; then what the set-up wrote,
     and the environment."""
     chosen = _choose(file, environ)
-    given = _checked(_read(chosen), str(chosen), SECTIONS) if chosen else {}
+    given = checked(read(chosen), str(chosen), SECTIONS) if chosen else {}
     if chosen and "data_dir" in given.get("storage", {}):
         given["storage"]["data_dir"] = str((chosen.parent / given["storage"]["data_dir"]).resolve())
-    variables = list(_from_environment(environ))
+    variables = list(from_environment(environ, SECTIONS))
     for name, key, value, variable in variables:
         if (name, key) == ("storage", "data_dir"):
-            given.setdefault(name, {})[key] = _value(f"environment variable {variable}", name, key, value, strict=False)
+            given.setdefault(name, {})[key] = from_variable(variable, SECTIONS, name, key, value)
             given[name][key] = str(Path(given[name][key]).resolve())
     if "data_dir" in given.get("storage", {}):
         _check_name(given["storage"]["data_dir"])
     data_dir = Path(given.get("storage", {}).get("data_dir", Storage().data_dir))
     own_file = paths.Paths(data_dir).own_config
     own = read_own(own_file)
-    layers = [(str(own_file), _checked(_parsed(own, own_file), str(own_file), OWN_SECTIONS))]
+    owned = {name: SECTIONS[name] for name in OWN_SECTIONS}
+    layers = [(str(own_file), checked(_parsed(own, own_file), str(own_file), owned))]
     layers.insert(0 if chosen == paths.DEVELOPMENT_CONFIG else 1, (str(chosen), given))
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     sources: dict[str, str] = {}
@@ -260,7 +264,7 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
     for name, key, value, variable in variables:
         sources[f"{name}.{key}"] = variable
         if (name, key) != ("storage", "data_dir"):
-            sections[name][key] = _value(f"environment variable {variable}", name, key, value, strict=False)
+            sections[name][key] = from_variable(variable, SECTIONS, name, key, value)
     built: dict[str, Any] = {name: kind(**sections[name]) for name, kind in SECTIONS.items()}
     settings = Settings(**built, file=str(chosen or ""), own=own, sources=tuple(sources.items()))
     for expected, subject in _contradictions(settings):
@@ -282,7 +286,7 @@ def read_own(own_file: Path) -> bytes:
 def check(section: str, key: str, value: Any) -> str:
     """What was expected in the place of this value; empty where it is good."""
     try:
-        _value("", section, key, value, strict=True)
+        _value("", SECTIONS, section, key, value, strict=True)
     except ConfigError as error:
         return error.what
     if (section, key) == ("depot", "timezone") and value not in available_timezones():
@@ -299,7 +303,12 @@ def literal(value: Any) -> str:
 
 def effective(settings: Settings) -> Iterator[tuple[str, str, Any, str]]:
     """(section, key, value, description) of every key; a secret that is set shows as stars."""
-    for name, kind in SECTIONS.items():
+    yield from effective_of(settings, SECTIONS)
+
+
+def effective_of(settings: Struct, known: Sections) -> Iterator[tuple[str, str, Any, str]]:
+    """The same of a tree with other sections."""
+    for name, kind in known.items():
         for key, meta in _metas(kind).items():
             value = getattr(getattr(settings, name), key)
             secret = bool(meta.extra and meta.extra.get("secret"))
@@ -316,7 +325,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     for key, host in hosts.items():
         if host and not _is_host(host):
             yield "expected a name or an address, without a port", f"{key} = {host!r}"
-    if _is_loopback(mqtt.public_host) and not _is_loopback(mqtt.tls_host):
+    if is_loopback(mqtt.public_host) and not is_loopback(mqtt.tls_host):
         expected = "expected what vehicles can reach, not this machine alone"
         yield expected, f"mqtt.public_host = {mqtt.public_host!r}"
     ports = {"web.port": settings.web.port, "web.tls_port": settings.web.tls_port} | {
@@ -368,7 +377,8 @@ def _is_host(host: str) -> bool:
     return not (address.is_unspecified or address.is_multicast)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -392,7 +402,8 @@ def _check_name(data_dir: str) -> None:
             raise ConfigError("the name is too long", subject=f"storage.data_dir = {data_dir!r}") from error
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path) -> dict[str, Any]:
+    """A TOML file. Raises ConfigError."""
     try:
         return _parsed(file.read_bytes(), file)
     except OSError as error:
@@ -408,7 +419,7 @@ def _parsed(text: bytes, file: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot be read: {error}", subject=str(file)) from error
 
 
-def _checked(tree: dict[str, Any], source: str, known: Collection[str]) -> dict[str, dict[str, Any]]:
+def checked(tree: dict[str, Any], source: str, known: Sections) -> dict[str, dict[str, Any]]:
     """The sections of a file, each value of the type that it must have."""
     found: dict[str, dict[str, Any]] = {}
     for name, section in tree.items():
@@ -416,21 +427,27 @@ def _checked(tree: dict[str, Any], source: str, known: Collection[str]) -> dict[
             raise ConfigError(_unknown(name, list(known)), subject=f"{source}: [{name}]")
         if not isinstance(section, dict):
             raise ConfigError(f"expected a section [{name}]", subject=f"{source}: {name} = {section!r}")
-        found[name] = {key: _value(source, name, key, value, strict=True) for key, value in section.items()}
+        found[name] = {key: _value(source, known, name, key, value, strict=True) for key, value in section.items()}
     return found
 
 
-def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
+def from_environment(environ: Mapping[str, str], known: Sections) -> Iterator[tuple[str, str, str, str]]:
+    """(section, key, value, variable) of each `DEPOTBOX_<SECTION>__<KEY>`."""
     for variable, value in environ.items():
         if variable.startswith("DEPOTBOX_") and "__" in variable:
             name, _, key = variable.removeprefix("DEPOTBOX_").lower().partition("__")
-            if name not in SECTIONS:
-                raise ConfigError(_unknown(name, list(SECTIONS)), subject=f"environment variable {variable}")
+            if name not in known:
+                raise ConfigError(_unknown(name, list(known)), subject=f"environment variable {variable}")
             yield name, key, value, variable
 
 
-def _value(source: str, name: str, key: str, value: Any, *, strict: bool) -> Any:
-    kind = SECTIONS[name]
+def from_variable(variable: str, known: Sections, name: str, key: str, value: str) -> Any:
+    """The value of an environment variable, of the type that its key must have."""
+    return _value(f"environment variable {variable}", known, name, key, value, strict=False)
+
+
+def _value(source: str, known: Sections, name: str, key: str, value: Any, *, strict: bool) -> Any:
+    kind = known[name]
     hints = get_type_hints(kind, include_extras=True)
     if key not in hints:
         # Somebody may have misspelt the name of a secret.

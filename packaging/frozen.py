@@ -74,7 +74,11 @@ def no_test(module: str) -> bool:
 def hidden_imports() -> list[str]:
     celery = collect_submodules("celery", filter=lambda name: not name.startswith(NOT_OF_CELERY))
     libraries = ["kombu.transport.redis", "kombu.transport.virtual", *collect_submodules("uvicorn.protocols")]
-    return sorted({*project_modules(), *named_in_tables(), *celery, *libraries, *standard_library()})
+    # What the central office's database is spoken to with; the migrations, which are data, import alembic.op.
+    alembic = collect_submodules("alembic", filter=lambda name: not name.startswith("alembic.testing"))
+    dialects = ["sqlalchemy.dialects.sqlite.pysqlite", "sqlalchemy.dialects.postgresql.psycopg", "psycopg_binary"]
+    ours = {*project_modules(), *named_in_tables()}
+    return sorted({*ours, *celery, *libraries, *alembic, *dialects, *standard_library()})
 
 
 def locked(file: str) -> set[str]:
@@ -104,11 +108,17 @@ def canonical(name: str) -> str:
 
 
 def data_files() -> list[tuple[str, str]]:
-    """(file or folder, where to) of the pages, of what libraries read beside their code, and of their licences."""
+    """(file or folder, where to) of the pages, of the central office's migrations, of what libraries read beside their
+    code, and of their licences."""
     web = [(str(ROOT / "web" / name), f"web/{name}") for name in ("templates", "static", "vendor")]
     beside = collect_data_files("flower") + collect_data_files("tzdata")
     licences = [pair for name in box_distributions() for pair in copy_metadata(name)]
-    return [*web, (str(ROOT / "web" / "icons.json"), "web"), *beside, *licences]
+    central = [
+        (str(file), str(file.parent.relative_to(ROOT)))
+        for file in sorted((ROOT / "appliance" / "central" / "migrations").rglob("*"))
+        if file.suffix in (".py", ".mako")
+    ]
+    return [*web, (str(ROOT / "web" / "icons.json"), "web"), *central, *beside, *licences]
 
 
 def thinned(datas: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
