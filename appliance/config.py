@@ -360,7 +360,7 @@ def _is_upstream(url: str) -> bool:
         host, _port = parts.hostname or "", parts.port
     except ValueError:
         return False
-    plain = parts.scheme == "http" and _is_loopback(host)
+    plain = parts.scheme == "http" and is_loopback(host)
     rest = parts.query or parts.fragment or parts.username or parts.password is not None
     return (plain or parts.scheme == "https") and _is_host(host) and not rest and not re.search(r"[\s\x00-\x1f]", url)
 
