@@ -12,7 +12,7 @@ from appliance.domain.fare import Blocked, Line
 from appliance.domain.trip import LevelOfService, State
 from appliance.errors import Busy, NotFound, Transient
 from appliance.events import Event
-from appliance.storage import adjustments, invoices, notifications, payers, people, times, trips
+from appliance.storage import adjustments, invoices, notifications, payers, people, times, trips, uplink
 from appliance.storage import jobs as job_rows
 from appliance.storage.db import Row, Tx
 
@@ -135,6 +135,8 @@ def recipient(tx: Tx, payer: Row) -> str | None:
 def _price_released(tx: Tx, trip: Row, settings: Settings) -> list[Line] | Blocked:
     if settings.billing.release == "review" and trip["released_at"] is None:
         return Blocked.not_released
+    if settings.upstream.url and uplink.holds_billing(tx, trip["id"]):
+        return Blocked.not_recovered
     return _price(tx, trip, settings)
 
 

@@ -60,9 +60,13 @@ class Unavailable(DepotError):
 
 
 class Transient(DepotError):
-    """Trying again later, by itself, will help: the network, the mail relay."""
+    """Trying again later, by itself, will help: the network, the mail relay. `retry_s`: so much later, where known."""
 
     exit_code = 75  # EX_TEMPFAIL
+
+    def __init__(self, what: str, *, subject: str = "", hint: str = "", retry_s: float | None = None) -> None:
+        super().__init__(what, subject=subject, hint=hint)
+        self.retry_s = retry_s
 
 
 class DiskFull(Transient):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance import access, backup, basemap, ca, keys, log, notices, setup
+from appliance import access, backup, basemap, ca, keys, log, notices, setup, uplink
 from appliance.config import Settings
 from appliance.servers import mosquitto
 from appliance.storage import schedules
@@ -28,6 +28,8 @@ def main(settings: Settings) -> int:
     db = open_depot(paths.depot_db)
     with write_tx(db) as tx:
         schedules.ensure_defaults(tx)
+        if settings.upstream.url:
+            schedules.ensure_sync(tx, uplink.crontab(settings))
     setup.ensure_code(db, paths)
     db.conn.close()
     basemap.tidy(settings)

@@ -152,6 +152,19 @@ def pay(tx: Tx, invoice_id: int, amount_cents: int, paid_on: date, reference: st
     return weigh(tx, invoice_id, now)
 
 
+def paid_at_centre(
+    tx: Tx, invoice_id: int, uid: str, amount_cents: int, paid_on: date, reference: str, now: datetime
+) -> Event:
+    """The same for a payment that the central office took; `uid` is its own. Raises as `pay` does."""
+    found = _live(tx, invoice_id)
+    if not 0 < abs(amount_cents) < _LARGEST_CENTS:
+        raise InputError("expected an amount other than 0", subject="amount")
+    reference = " ".join(reference.split())[:100]
+    invoices.add_centre_payment(tx, invoice_id, uid, amount_cents, paid_on, reference, now)
+    audit.record(tx, "centre", "invoice.payment", "invoice", found["uid"], now, str(amount_cents))
+    return weigh(tx, invoice_id, now)
+
+
 def weigh(tx: Tx, invoice_id: int, now: datetime) -> Event:
     """Moves an invoice to the state that follows from what is owed on it, after a payment or a credit. A dispute stays
     one until it is settled, or nothing is owed."""

@@ -36,6 +36,7 @@ TASKS: dict[str, Queue] = {
     "users.tasks.send_welcome_email": "low_priority",
     "users.tasks.send_trip_assignment_notification": "normal",
     "users.tasks.send_daily_digest": "low_priority",
+    "sync.tasks.push_upstream": "low_priority",
     "upkeep.refresh_broker": "low_priority",
 }
 """Wire name of every task and its queue. The Celery routes and the senders read this one table."""

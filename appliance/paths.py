@@ -78,6 +78,18 @@ class Paths:
         return self.secrets_dir / "web-uploaded.pem"
 
     @property
+    def depot_key(self) -> Path:
+        return self.secrets_dir / "depot.key"  # signs what goes to the central office
+
+    @property
+    def next_depot_key(self) -> Path:
+        return self.secrets_dir / "depot.key.next"  # while the central office is told of it
+
+    @property
+    def uplink_lock(self) -> Path:
+        return self.data_dir / "uplink.lock"  # as the supervisor's: not in run_dir
+
+    @property
     def mosquitto_dir(self) -> Path:
         return self.data_dir / "mosquitto"
 

@@ -19,7 +19,7 @@ from tasks.job_result import AnyResult
 
 app = Celery(
     "tasks",
-    include=["tasks.pool", "tasks.trips", "tasks.billing", "tasks.users", "tasks.upkeep"],
+    include=["tasks.pool", "tasks.trips", "tasks.billing", "tasks.users", "tasks.sync", "tasks.upkeep"],
     amqp="tasks.broker:BoxAmqp",
     control=BoxControl,
 )

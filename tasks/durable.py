@@ -2,8 +2,8 @@
 
 A worker claims the row by compare-and-set; the effect and `done` commit together, fenced by the attempt number; a
 second delivery finds nothing to do. An error becomes a later attempt or a parked job by what it is:
-`Transient` waits 60 s, doubling to 1 h, as long as it takes; `Permanent` parks at once; anything else has three
-tries, a minute apart.
+`Transient` waits 60 s, doubling to 1 h, or as long as it says, for as long as it takes; `Permanent` parks at once;
+anything else has three tries, a minute apart.
 """
 
 from __future__ import annotations
@@ -182,6 +182,8 @@ class Durable(BaseTask):
         delay_s, waits = RETRY_S, 0
         if isinstance(error, Transient):
             delay_s, waits = min(RETRY_S * 2 ** min(attempt.waits, 10), LONGEST_RETRY_S), attempt.waits + 1
+            if error.retry_s is not None:
+                delay_s = error.retry_s
         elif isinstance(error, Busy):
             delay_s = 1.0
         with write_tx(parts.db) as tx:

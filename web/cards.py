@@ -65,6 +65,7 @@ UNBILLED_TITLES = {
     "no_distance": "Not billed: no distance was measured",
     "issuer_incomplete": "Not billed: the depot's legal details are missing",
     "clock_untrusted": "Not billed yet: the clock is not trusted",
+    "not_recovered": "Not billed yet: after the restore the central office must be asked",
     "not_finished": "Not billed yet: not finished",
     "not_released": "Waits for release",
 }

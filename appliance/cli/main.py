@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schedule": ("appliance.cli.schedule:schedule", "List, change, pause, run and delete what is scheduled."),
     "celery": ("tasks.command:celery", "Celery's own commands, against this box."),
     "flower": ("tasks.command:flower", "Flower, a dashboard for Celery, on this machine only."),
+    "sync": ("appliance.cli.sync:sync", "Send to the central office, and see what is there."),
     "backup": ("appliance.cli.backup:backup", "Write a backup of the box into a file."),
     "restore": ("appliance.cli.backup:restore", "Put a backup in the place of the box's data."),
     "version": ("appliance.cli.version:version", "Show the version."),

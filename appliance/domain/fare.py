@@ -36,6 +36,7 @@ class Blocked(StrEnum):
     not_finished = auto()
     not_released = auto()
     voided = auto()
+    not_recovered = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from sqlite_utils import Database
 
 from appliance.domain.invoice import next_series
 from appliance.errors import InputError
-from appliance.storage import audit, identity, queues
-from appliance.storage.db import Tx
+from appliance.storage import audit, identity, queues, uplink
+from appliance.storage.db import Tx, value
 
 
 def copy(source: Path, target: Path) -> None:
@@ -40,6 +40,7 @@ def as_restored(tx: Tx, *, series: str, epoch: int, who: str, now: datetime, det
     been done already, after the backup."""
     identity.put(tx, "epoch", str(epoch))
     identity.put(tx, "series", series)
+    identity.put(tx, uplink.RESTORED_TRIPS, str(value(tx, "SELECT coalesce(max(id), 0) FROM trips")))
     for table in ("sessions", "sign_in_links", "password_links"):
         tx.conn.execute(f"DELETE FROM {table}")
     for queue in ("normal", "low_priority"):

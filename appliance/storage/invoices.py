@@ -143,6 +143,24 @@ def add_payment(tx: Tx, id: int, amount_cents: int, paid_on: date, reference: st
     sync_log.append(tx, "invoices", "payment", uid, snapshot, now)
 
 
+def add_centre_payment(
+    tx: Tx, id: int, uid: str, amount_cents: int, paid_on: date, reference: str, now: datetime
+) -> None:
+    """Appends a payment that the central office took, under its uid: the centre knows it, so it is not logged."""
+    insert(
+        tx,
+        "payments",
+        uid=uid,
+        invoice_id=id,
+        amount_cents=amount_cents,
+        paid_on=paid_on.isoformat(),
+        origin="centre",
+        reference=reference,
+        recorded_by="centre",
+        recorded_at=times.text(now),
+    )
+
+
 def unpaid(db: Database) -> list[Row]:
     """Issued invoices on which something is owed, the oldest due first: `id`, `number`, `payer_id`, `due_on`,
     `owed_cents`, and `last_stage`, the highest stage reminded."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 from sqlite_utils import Database
 
-from appliance.storage import times
+from appliance.storage import identity, times
 from appliance.storage.db import Row, Tx, row, rows
 
 # (name, task, seconds, crontab); a crontab is in the depot's zone unless its entry names another.
@@ -18,12 +19,33 @@ _DEFAULTS = (
     ("bill-unblocked-trips", "billing.tasks.bill_unblocked_trips", 900.0, None),
     ("process-overdue-invoices", "billing.tasks.process_overdue_invoices", None, "0 2 * * *"),
 )
-DEFAULT_NAMES = frozenset(name for name, *_ in _DEFAULTS)
+_SYNC = "sync.tasks.push_upstream"
+_TRIPS, _NIGHTLY = "sync.trips", "sync.nightly"
+_NIGHT_PLANNED = "sync_nightly"
+"""The identity key of the crontab that the configuration gave last."""
+DEFAULT_NAMES = frozenset((*(name for name, *_ in _DEFAULTS), _TRIPS, _NIGHTLY))
 
 
 def ensure_defaults(tx: Tx) -> None:
     """Adds the box's own entries where they are missing; edited ones stay as they are."""
     tx.conn.executemany("INSERT OR IGNORE INTO schedules (name, task, every_s, crontab) VALUES (?, ?, ?, ?)", _DEFAULTS)
+
+
+def ensure_sync(tx: Tx, crontab: str) -> None:
+    """The same for what a box with a central office does: trips every quarter of an hour, all and the books at night.
+    An entry of the night that nobody has edited follows the configuration."""
+    tx.conn.execute(
+        "INSERT OR IGNORE INTO schedules (name, task, arguments, every_s) VALUES (?, ?, ?, 900.0)",
+        (_TRIPS, _SYNC, json.dumps({"streams": "trips,reference"})),
+    )
+    tx.conn.execute(
+        "INSERT OR IGNORE INTO schedules (name, task, crontab) VALUES (?, ?, ?)", (_NIGHTLY, _SYNC, crontab)
+    )
+    tx.conn.execute(
+        "UPDATE schedules SET crontab = ?1, next_run_at = NULL WHERE name = ?2 AND crontab = ?3 AND crontab <> ?1",
+        (crontab, _NIGHTLY, identity.get(tx, _NIGHT_PLANNED, crontab)),
+    )
+    identity.put(tx, _NIGHT_PLANNED, crontab)
 
 
 def listed(db: Database) -> list[Row]:

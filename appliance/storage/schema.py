@@ -221,6 +221,8 @@ CREATE INDEX invoices_issued ON invoices (issued_on, id, state, total_cents, num
 CREATE INDEX invoices_state ON invoices (state, issued_on, id);
 CREATE INDEX invoices_payer ON invoices (payer_id, issued_on, id, state);
 CREATE INDEX invoices_trip ON invoices (trip_id);
+-- For the sums of all invoices and payments, which are reckoned each night.
+CREATE INDEX invoices_sums ON invoices (id, currency, state, total_cents);
 CREATE INDEX invoices_owed ON invoices (due_on, id, owed_cents, payer_id, state)
   WHERE state = 'issued' AND owed_cents > 0;
 CREATE INDEX invoices_to_print ON invoices (id)
@@ -254,6 +256,7 @@ CREATE TABLE payments (
   reference TEXT NOT NULL DEFAULT '', recorded_by TEXT NOT NULL, recorded_at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX payments_invoice ON payments (invoice_id);
+CREATE INDEX payments_sums ON payments (origin, invoice_id, amount_cents);
 CREATE TRIGGER payments_owed AFTER INSERT ON payments
   BEGIN UPDATE invoices SET owed_cents = owed_cents - new.amount_cents WHERE id = new.invoice_id; END;
 
@@ -341,15 +344,55 @@ CREATE TABLE replays (
 CREATE TABLE sync_log (
   epoch INTEGER NOT NULL, stream TEXT NOT NULL CHECK (stream IN ('invoices', 'trips', 'trails', 'reference')),
   seq INTEGER NOT NULL, kind TEXT NOT NULL, uid TEXT NOT NULL, snapshot TEXT NOT NULL,
-  hash TEXT NOT NULL, chain TEXT NOT NULL, created_at TEXT NOT NULL, acknowledged_at TEXT, rejected_reason TEXT,
+  hash TEXT NOT NULL, chain TEXT NOT NULL, created_at TEXT NOT NULL, acknowledged_at TEXT,
+  rejected_reason TEXT,                  -- the centre has it and does not take it: it is parked
+  again INTEGER NOT NULL DEFAULT 0,      -- how often a person had it sent again
   PRIMARY KEY (epoch, stream, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX sync_log_waiting ON sync_log (stream, seq) WHERE acknowledged_at IS NULL;
+CREATE INDEX sync_log_waiting ON sync_log (stream, epoch, seq) WHERE acknowledged_at IS NULL;
+CREATE INDEX sync_log_parked ON sync_log (stream, epoch, seq) WHERE rejected_reason IS NOT NULL;
+CREATE INDEX sync_log_created ON sync_log (stream, created_at);
 CREATE TRIGGER sync_log_immutable
   BEFORE UPDATE OF epoch, stream, seq, kind, uid, snapshot, hash, chain, created_at ON sync_log
   BEGIN SELECT RAISE(ABORT, 'sync_log rows are immutable'); END;
 CREATE TRIGGER sync_log_kept BEFORE DELETE ON sync_log
   BEGIN SELECT RAISE(ABORT, 'sync_log rows are kept'); END;
+
+-- The one line to the central office.
+CREATE TABLE uplink (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  instance TEXT, centre TEXT, centre_key TEXT, key_id TEXT, expires_at TEXT, enrolled_at TEXT,
+  news_after INTEGER NOT NULL DEFAULT 0, -- the last news of this instance that was applied
+  flight TEXT,                           -- JSON of the envelope that was sent and not answered
+  answered_at TEXT,                      -- when the centre last took what was sent
+  problem TEXT, problem_status INTEGER, problem_at TEXT, -- since when nothing goes, and why
+  failures INTEGER NOT NULL DEFAULT 0,   -- how often in a row no answer came
+  retry_at TEXT,                         -- not before
+  doubted INTEGER NOT NULL DEFAULT 0,    -- ask the centre first what it has: its database is another one
+  recovered_epoch INTEGER NOT NULL DEFAULT 1, -- up to which what was lost at a restore is back, or given up
+  freed_epoch INTEGER NOT NULL DEFAULT 1, -- up to which an administrator has trips billed without that
+  receipts_from TEXT                     -- from when on nights are counted
+) STRICT;
+INSERT INTO uplink (id) VALUES (1);
+
+-- Streams that the centre does not take as they are; the others go on.
+CREATE TABLE uplink_stops (
+  stream TEXT PRIMARY KEY, code TEXT NOT NULL, detail TEXT NOT NULL, since TEXT NOT NULL, retry_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- News from the centre, each once. `reason`: why it could not be applied.
+CREATE TABLE downlink (
+  kind TEXT NOT NULL CHECK (kind IN ('payment', 'dispute', 'dispute_resolved')), uid TEXT NOT NULL,
+  number TEXT NOT NULL, at TEXT NOT NULL, amount_cents INTEGER NOT NULL, paid_on TEXT, reference TEXT NOT NULL,
+  received_at TEXT NOT NULL, reason TEXT, PRIMARY KEY (kind, uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX downlink_kept ON downlink (received_at) WHERE reason IS NOT NULL;
+
+-- What the centre signed, the last of each night.
+CREATE TABLE receipts (
+  night TEXT PRIMARY KEY, at TEXT NOT NULL, received_at TEXT NOT NULL, kept_at TEXT NOT NULL, instance TEXT NOT NULL,
+  whole INTEGER NOT NULL, receipt TEXT NOT NULL, signature TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE audit_log (
   id INTEGER PRIMARY KEY, at TEXT NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL,

@@ -68,7 +68,7 @@ def test_no_column_of_a_snapshot_can_be_changed(logged: Database, column: str) -
 
 def test_only_the_answer_of_the_central_office_is_written_to_a_snapshot(logged: Database) -> None:
     columns = set(row(logged, "SELECT * FROM sync_log") or {})
-    assert columns - set(SYNC_COLUMNS) == {"acknowledged_at", "rejected_reason"}
+    assert columns - set(SYNC_COLUMNS) == {"acknowledged_at", "rejected_reason", "again"}
     with write_tx(logged) as tx:
         tx.conn.execute("UPDATE sync_log SET acknowledged_at = 'now', rejected_reason = 'why'")
     assert value(logged, "SELECT rejected_reason FROM sync_log") == "why"

@@ -54,6 +54,7 @@ REASONS = {
     "no_distance": ("No distance", "Look at the trip: its rate has a price for distance, and nothing was measured."),
     "issuer_incomplete": ("Depot's details missing", "Enter name, address, tax id and bank details of the depot."),
     "clock_untrusted": ("Clock not trusted", "See the page System: nothing is dated before."),
+    "not_recovered": ("After a restore", "See the page Central office: it must say first what was billed already."),
     "not_finished": ("Not finished", "Look at the trip: it is neither completed nor a no-show any more."),
     "voided": ("Invoice void", "Bill it anew, or leave it."),
     "job_failed": ("Failed", "The page Work says why; then ask again."),
