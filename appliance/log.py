@@ -36,6 +36,9 @@ def _as_if_absent(package: str) -> Iterator[None]:
 with _as_if_absent("rich"):
     import structlog
 
+_CHATTY = (
+    "alembic", "fontTools", "fpdf", "kombu", "amqp", "uvicorn", "httpx", "celery.app.trace", "celery.worker",
+)  # fmt: skip
 _SHARED: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -90,7 +93,7 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = handlers
     root.setLevel(level.upper() if isinstance(level, str) else level)
-    for chatty in ("fontTools", "fpdf", "kombu", "amqp", "uvicorn", "httpx", "celery.app.trace", "celery.worker"):
+    for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -80,7 +80,7 @@ def listen_on(host: str, port: int, key: str = "") -> list[socket.socket]:
     return everywhere
 
 
-def listen(host: str, port: int, key: str = "") -> socket.socket:
+def listen(host: str, port: int, key: str = "", section: str = "web") -> socket.socket:
     """A listening socket. Raises Unavailable, naming the address, when it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -92,8 +92,8 @@ def listen(host: str, port: int, key: str = "") -> socket.socket:
     except OSError as error:
         raise Unavailable(
             f"cannot listen: {error.strerror}",
-            subject=f"web.{key}host, web.{key}port = {host}:{port}",
-            hint=f"stop what uses the port, or set web.{key}port",
+            subject=f"{section}.{key}host, {section}.{key}port = {host}:{port}",
+            hint=f"stop what uses the port, or set {section}.{key}port",
         ) from error
 
 

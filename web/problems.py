@@ -73,8 +73,8 @@ def answer(
     request: Request[Any, Any, Any], status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response[Any]:
     """A problem document, or a small page where a person asked for one."""
-    if wants_page(request):
-        page: str = request.app.template_engine.get_template("problem.html").render(  # type: ignore[union-attr]
+    if wants_page(request) and request.app.template_engine:
+        page: str = request.app.template_engine.get_template("problem.html").render(
             status=status.value, title=status.phrase, detail=detail
         )
         return Response(page, status_code=status, media_type=MediaType.HTML, headers=headers)

@@ -11,7 +11,6 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
-    Engine,
     Table,
     create_engine,
     event,
@@ -24,6 +23,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy import Engine as Engine  # noqa: PLC0414  # passed on, for nobody else knows SQLAlchemy
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, InterfaceError, NoSuchModuleError, OperationalError
 

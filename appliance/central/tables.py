@@ -223,8 +223,8 @@ payments = _model(
     indexes=(("number",), ("depot_id", "paid_on"), ("paid_on",)),
 )
 
-credits = _model(
-    "credits",
+credit_notes = _model(
+    "credit_notes",
     _text("number"),
     _text("invoice_uid"),
     _text("invoice"),

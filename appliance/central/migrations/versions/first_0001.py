@@ -141,7 +141,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("applied_at IS NULL"),
     )
     op.create_table(
-        "credits",
+        "credit_notes",
         sa.Column("depot_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("uid", sa.Text(), nullable=False),
         sa.Column("number", sa.Text(), nullable=False),
@@ -156,14 +156,14 @@ def upgrade() -> None:
         sa.Column("epoch", sa.BigInteger(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["depot_id"], ["depots.id"], name=op.f("fk_credits_depot_id")),
-        sa.PrimaryKeyConstraint("depot_id", "uid", name=op.f("pk_credits")),
+        sa.ForeignKeyConstraint(["depot_id"], ["depots.id"], name=op.f("fk_credit_notes_depot_id")),
+        sa.PrimaryKeyConstraint("depot_id", "uid", name=op.f("pk_credit_notes")),
     )
-    op.create_index(op.f("ix_credits_depot_id_issued_on"), "credits", ["depot_id", "issued_on"], unique=False)
-    op.create_index(op.f("ix_credits_invoice"), "credits", ["invoice"], unique=False)
-    op.create_index(op.f("ix_credits_issued_on"), "credits", ["issued_on"], unique=False)
-    op.create_index(op.f("ix_credits_number"), "credits", ["number"], unique=False)
-    op.create_index(op.f("ix_credits_revision"), "credits", ["revision"], unique=False)
+    op.create_index(op.f("ix_credit_notes_depot_id_issued_on"), "credit_notes", ["depot_id", "issued_on"], unique=False)
+    op.create_index(op.f("ix_credit_notes_invoice"), "credit_notes", ["invoice"], unique=False)
+    op.create_index(op.f("ix_credit_notes_issued_on"), "credit_notes", ["issued_on"], unique=False)
+    op.create_index(op.f("ix_credit_notes_number"), "credit_notes", ["number"], unique=False)
+    op.create_index(op.f("ix_credit_notes_revision"), "credit_notes", ["revision"], unique=False)
     op.create_table(
         "depot_keys",
         sa.Column("key_id", sa.Text(), nullable=False),

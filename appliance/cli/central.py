@@ -1,0 +1,173 @@
+"""`depotbox central`: the central office, on a machine of its own."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from appliance import clock, log
+from appliance.central import config
+from appliance.central.config import Settings
+from appliance.cli.depot import operator
+from appliance.cli.options import json_option
+from appliance.cli.tables import local, print_list
+
+Command = Callable[..., Any]
+# SQLAlchemy and Alembic are imported where they are needed: half a second that `--help` does not wait for.
+
+
+@click.group()
+def central() -> None:
+    """The central office: its server, its depots, what was paid there."""
+    log.configure("cli", "error")  # onto standard error, away from what is printed for programs
+
+
+def with_settings(command: Command) -> Command:
+    """Adds `--config`, and passes the settings as the first argument."""
+
+    @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file of the centre.")
+    @functools.wraps(command)
+    def wrapper(*args: Any, config_file: Path | None, **kwargs: Any) -> Any:
+        return command(config.load(config_file), *args, **kwargs)
+
+    return wrapper
+
+
+@contextmanager
+def engine(settings: Settings) -> Iterator[Any]:
+    """The database for one command."""
+    from appliance.central import db
+
+    made = db.connect(settings.database, pool=1)
+    try:
+        yield made
+    finally:
+        made.dispose()
+
+
+@contextmanager
+def written(settings: Settings) -> Iterator[Any]:
+    """A write transaction of one command."""
+    from appliance.central import db
+
+    with engine(settings) as made, db.write_tx(made) as tx:
+        yield tx
+
+
+@contextmanager
+def looked(settings: Settings) -> Iterator[Any]:
+    from appliance.central import db
+
+    with engine(settings) as made, db.read(made) as connection:
+        yield connection
+
+
+@central.command()
+@with_settings
+def migrate(settings: Settings) -> None:
+    """Bring the database to this version, and make what the centre needs the first time."""
+    from appliance.central import identity
+    from appliance.central import migrate as migrations
+
+    with engine(settings) as made:
+        version = migrations.migrate(made, clock.now())
+    identity.make_signing_key(settings)
+    identity.signing_key(settings.signing_key)
+    click.echo(f"The database is of version {version}.")
+
+
+@central.command()
+@with_settings
+def serve(settings: Settings) -> int:
+    """Run the server of the central office in the foreground; Ctrl-C ends it."""
+    log.configure("central", settings.log.level)
+    served: int = importlib.import_module("web.central.main").main(settings)
+    return served
+
+
+@central.command()
+@with_settings
+def restored(settings: Settings) -> None:
+    """Say that the database was put back from a backup: the boxes then send again what it lacks."""
+    from appliance.central import identity
+
+    with written(settings) as tx:
+        instance = identity.restored(tx, who=operator(), now=clock.now())
+    click.echo(f"The centre is {instance} from now on; the boxes send again what is missing.")
+
+
+@central.command()
+@with_settings
+def rebuild(settings: Settings) -> None:
+    """Make all that is shown anew from the rows that the depots sent."""
+    from appliance.central import apply
+
+    with engine(settings) as made:
+        done = apply.rebuild(made, clock.now())
+    click.echo(f"{done} rows were applied anew.")
+
+
+@central.group()
+def depot() -> None:
+    """Add and list depots; let them enrol, and end that."""
+
+
+@depot.command("add")
+@click.argument("code")
+@click.argument("name")
+@with_settings
+def add(settings: Settings, code: str, name: str) -> None:
+    """Add the depot CODE (as on its invoices), and print the one-time code with which its box enrols: this once."""
+    from appliance.central import enrol
+
+    with written(settings) as tx:
+        made = enrol.add(tx, code, name, settings, who=operator(), now=clock.now())
+    click.echo(made)
+
+
+@depot.command("code")
+@click.argument("code")
+@with_settings
+def code(settings: Settings, code: str) -> None:
+    """Print another one-time code for the depot CODE; one that was not used counts no more."""
+    from appliance.central import enrol
+
+    with written(settings) as tx:
+        made = enrol.new_code(tx, code, settings, who=operator(), now=clock.now())
+    click.echo(made)
+
+
+@depot.command("revoke")
+@click.argument("code")
+@with_settings
+def revoke(settings: Settings, code: str) -> None:
+    """End the keys of the depot CODE, at once and for good: nothing is taken from it until it enrols anew."""
+    from appliance.central import enrol
+
+    with written(settings) as tx:
+        ended = enrol.revoke(tx, code, who=operator(), now=clock.now())
+    click.echo(f"{ended} {'key counts' if ended == 1 else 'keys count'} no more.")
+
+
+@depot.command("list")
+@json_option
+@with_settings
+def list_(settings: Settings, as_json: bool) -> None:
+    """List the depots, when each was last heard of, and how many of its rows did not fit."""
+    from appliance.central import enrol
+
+    with looked(settings) as db:
+        found = enrol.listed(db, clock.now())
+    shown = ("code", "name", "enrolled_at", "seen_at", "code_expires_at", "keys", "rejected")
+    listed = [{name: one[name] for name in shown} for one in found]
+    if not as_json:
+        for one in listed:
+            one |= {name: local(one[name], settings.zone) for name in shown if name.endswith("_at")}
+    empty = "no depots; add one: depotbox central depot add LDS Leeds"
+    print_list(listed, as_json=as_json, empty=empty, right=("keys", "rejected"))
