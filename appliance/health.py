@@ -41,6 +41,16 @@ class Facts(Struct, frozen=True, kw_only=True):
     """Of HTTPS: one line for each certificate that somebody gave and that is not used."""
     certificate_ends_on: date | None = None
     """When the certificate that somebody gave ends, if that is soon."""
+    uplink_unknown: bool = False
+    """A central office is set up, and does not know this box."""
+    uplink_refused: str = ""
+    uplink_stopped: tuple[str, ...] = ()
+    missed_nights: int = 0
+    """Nights without a receipt, one after another until now."""
+    receipt_differs: str = ""
+    parked_rows: int = 0
+    news_kept: int = 0
+    not_recovered: bool = False
 
 
 class Issue(Struct, frozen=True, kw_only=True):
@@ -57,7 +67,14 @@ class Issue(Struct, frozen=True, kw_only=True):
 
 def issues(facts: Facts) -> list[Issue]:
     """All that is wrong, the most urgent first."""
-    found = [*_roles(facts), *_stores(facts), *_work(facts), *_https(facts), *_setting_up(facts)]
+    found = [
+        *_roles(facts),
+        *_stores(facts),
+        *_work(facts),
+        *_https(facts),
+        *_uplink(facts),
+        *_setting_up(facts),
+    ]
     return sorted(found, key=lambda one: ORDER.index(one.severity))
 
 
@@ -193,6 +210,85 @@ def _https(facts: Facts) -> Iterator[Issue]:
             cause=f"The certificate that was given to the box is good until {facts.certificate_ends_on:%d %B %Y}.",
             effect="From then on the box's own certificate is served. Browsers that do not know it warn.",
             next="Get a new one from whoever made this one, and install it on the page System, Certificate.",
+        )
+
+
+def _uplink(facts: Facts) -> Iterator[Issue]:
+    """Of the line to the central office; that it does not answer for some hours is nothing."""
+    if facts.uplink_unknown:
+        yield Issue(
+            code="uplink_unknown",
+            severity="warning",
+            title="The central office does not know this box",
+            cause="Its address is entered, and the box was never enrolled there.",
+            effect="Nothing is sent to it. All that it must learn is kept.",
+            next="Get a one-time code there, and enter it on the page System, Central office.",
+        )
+    if facts.uplink_refused:
+        yield Issue(
+            code="uplink_refused",
+            severity="urgent",
+            title="The central office does not let this box in",
+            cause=f"It answers: {facts.uplink_refused}.",
+            effect="Nothing comes through. All that waits is kept; the office is asked once an hour.",
+            next="Ask the central office whether the key was revoked or has ended, and enrol again with a new code on"
+            " the page System, Central office.",
+        )
+    if facts.missed_nights > 1:
+        yield Issue(
+            code="nights_missed",
+            severity="urgent",
+            title=f"{facts.missed_nights} nights without a receipt of the central office",
+            cause="No night's books came to their end: the line is down, or the box was off at night.",
+            effect="The central office does not have the newest invoices. Nothing is lost; all is sent when it can be.",
+            next="See the page System, Central office: it says what was answered last. Then Send now.",
+        )
+    if facts.uplink_stopped:
+        yield Issue(
+            code="uplink_stopped",
+            severity="urgent",
+            title=f"Not taken by the central office: {', '.join(facts.uplink_stopped)}",
+            cause="What the central office has there is not what this box wrote, or it cannot read what is sent.",
+            effect="These rows stand still; the others go on. Nothing is lost; it is tried again every hour.",
+            next="Call the central office; both ends say on their pages which row it is.",
+        )
+    if facts.receipt_differs:
+        yield Issue(
+            code="receipt_differs",
+            severity="warning",
+            title="The books of box and central office differ",
+            cause=f"The last receipt says: {facts.receipt_differs}.",
+            effect="What the central office lacks is sent again by itself; the rest needs a person.",
+            next="See the page System, Central office, and call the office if it stays so after the next night.",
+        )
+    if facts.parked_rows:
+        yield Issue(
+            code="rows_parked",
+            severity="warning",
+            title="1 row is not taken by the central office"
+            if facts.parked_rows == 1
+            else f"{facts.parked_rows} rows are not taken by the central office",
+            cause="Each has its reason, such as an invoice number that is there already.",
+            effect="The central office does not count them. The others go on.",
+            next="See the page System, Central office; mend there what the reason names, then send them again.",
+        )
+    if facts.news_kept:
+        yield Issue(
+            code="news_kept",
+            severity="warning",
+            title=f"News from the central office that could not be applied: {facts.news_kept}",
+            cause="A payment or a dispute is of an invoice that this box does not know, or that is void.",
+            effect="It counts there and not here.",
+            next="See the page System, Central office, and record it by hand, or tell the central office.",
+        )
+    if facts.not_recovered:
+        yield Issue(
+            code="not_recovered",
+            severity="warning",
+            title="The restored box has not heard yet what it lacks",
+            cause="The central office must say first what was billed and paid after the backup.",
+            effect="No trip that was in the backup is billed until then.",
+            next="On the page System, Central office: Send now. On the page Work, resume the queue Low priority.",
         )
 
 

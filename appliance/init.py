@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance import access, backup, basemap, ca, keys, log, notices, setup, uplink
+from appliance import access, backup, basemap, ca, keys, log, notices, setup, uplink_desk
 from appliance.config import Settings
 from appliance.servers import mosquitto
 from appliance.storage import schedules
@@ -29,7 +29,7 @@ def main(settings: Settings) -> int:
     with write_tx(db) as tx:
         schedules.ensure_defaults(tx)
         if settings.upstream.url:
-            schedules.ensure_sync(tx, uplink.crontab(settings))
+            schedules.ensure_sync(tx, uplink_desk.crontab(settings))
     setup.ensure_code(db, paths)
     db.conn.close()
     basemap.tidy(settings)

@@ -61,15 +61,6 @@ def run(db: Database, settings: Settings, centre: Centre, key: Ed25519PrivateKey
     return count
 
 
-def bill_anyway(tx: Tx, *, who: str, now: datetime) -> None:
-    """An administrator decides that trips from before the restore are billed although the central office was not asked
-    what was billed already. What it has is still fetched, once it can be. Raises Refused where nothing waits for it."""
-    if not rows_of.lacks(tx):
-        raise Refused("no trip waits for the central office", subject="billing")
-    rows_of.put(tx, freed_epoch=identity.epoch(tx))
-    audit.record(tx, who, "box.billing_freed", "box", "", now)
-
-
 def _fetch(db: Database, settings: Settings, centre: Centre, key: Ed25519PrivateKey, there: Position) -> int:
     last = sync_log.last_of(db, there.epoch, there.stream)
     after, before = (last["seq"], last["chain"]) if last else (0, chain.START)

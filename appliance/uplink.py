@@ -17,15 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlite_utils import Database
 
-from appliance import atomicfile, clock, downlink, log, recovery, reminders, uplink_key
+from appliance import atomicfile, clock, downlink, log, recovery, reminders, uplink_desk, uplink_key
 from appliance.config import Settings
-from appliance.errors import Busy, InputError, Refused, Transient
+from appliance.errors import Busy, Refused, Transient
 from appliance.events import Event
 from appliance.storage import audit, identity, sync_log, times
 from appliance.storage import uplink as rows_of
@@ -82,7 +81,7 @@ class _Line:
 def enrol(settings: Settings, db: Database, code: str, *, who: str) -> Row:
     """Makes the box known to the central office by a one-time code and its public key, and returns the state of the
     line. Raises Refused for a code that does not count, and Transient where the centre does not answer."""
-    _check_url(settings)
+    uplink_desk.check_url(settings)
     key = uplink_key.own(settings.paths.depot_key)
     said = Enrol(
         depot=settings.depot.code,
@@ -120,7 +119,7 @@ def enrol(settings: Settings, db: Database, code: str, *, who: str) -> Row:
 def rotate_key(settings: Settings, db: Database, *, who: str) -> str:
     """Puts a new key in the place of the box's own, and returns its id. Where the answer is lost, the next push or
     rotation goes on with the same new key. Raises Refused and Transient."""
-    _check_enrolled(settings, db)
+    uplink_desk.check_enrolled(settings, db)
     with _alone(settings), Centre(settings) as centre:
         try:
             return _rotate(settings, db, centre, who)
@@ -143,7 +142,7 @@ def push(
     Raises Refused where the box is not enrolled or the centre does not let it in (then it is asked once an hour, or by
     hand), Busy while another process sends, and Transient with the time to wait where no whole answer came.
     """
-    _check_enrolled(settings, db)
+    uplink_desk.check_enrolled(settings, db)
     chosen = [stream for stream in STREAMS if streams is None or stream in streams]
     with _alone(settings):
         if not by_hand:
@@ -165,37 +164,6 @@ def push(
     return line.pushed
 
 
-def retry_parked(tx: Tx, seqs: Sequence[tuple[str, int, int]] | None, *, who: str, now: datetime) -> int:
-    """Parked rows are sent again: those named as (stream, epoch, seq), or all. Returns how many."""
-    chosen = [(one["stream"], one["epoch"], one["seq"]) for one in sync_log.parked(tx)]
-    if seqs is not None:
-        chosen = [one for one in chosen if one in set(seqs)]
-    for stream, epoch, seq in chosen:
-        sync_log.send_again(tx, epoch, stream, seq, seq, parked=True)
-    if chosen:
-        rows_of.put(tx, flight=None)
-        audit.record(tx, who, "uplink.retried", "box", "", now, f"{len(chosen)} rows")
-    return len(chosen)
-
-
-def resend(
-    tx: Tx, start: datetime, end: datetime, streams: Sequence[Stream] | None = None, *, who: str, now: datetime
-) -> int:
-    """The rows that were written in [start, end) are sent again, of these streams or of all. Returns how many; those
-    that wait anyway do not count. Raises InputError."""
-    if start >= end:
-        raise InputError("expected an end after the start", subject="from, to")
-    count = 0
-    for stream in streams or STREAMS:
-        for found in sync_log.created_between(tx, stream, start, end):
-            count += sync_log.send_again(tx, found["epoch"], stream, found["first"], found["last"])
-    if count:
-        rows_of.put(tx, flight=None)
-        detail = f"{count} rows of {times.text(start)} to {times.text(end)}"
-        audit.record(tx, who, "uplink.resent", "box", "", now, detail)
-    return count
-
-
 def books(db: Database) -> Books:
     """What the box has: read inside one transaction, so that all of it is of one moment."""
     return Books(
@@ -208,15 +176,6 @@ def books(db: Database) -> Books:
 def night_of(now: datetime, settings: Settings) -> date:
     """The day that a reconciliation at this time is of: until noon the day before."""
     return (now.astimezone(settings.zone) - timedelta(hours=12)).date()
-
-
-def crontab(settings: Settings) -> str:
-    """When the night's work is done: `upstream.night`, and by the depot's code some minutes later, so that not all
-    depots come at once."""
-    hour, minute = (int(part) for part in settings.upstream.night.split(":"))
-    spread = int(hashlib.sha256(settings.depot.code.encode()).hexdigest()[:8], 16) % (settings.upstream.jitter_min + 1)
-    at = (hour * 60 + minute + spread) % (24 * 60)
-    return f"{at % 60} {at // 60} * * *"
 
 
 def _push(line: _Line, streams: Sequence[Stream], *, books: bool, by_hand: bool) -> None:
@@ -504,23 +463,6 @@ def _ends_soon(db: Database) -> bool:
     return ends is not None and ends - clock.now() < NEW_KEY
 
 
-def _check_url(settings: Settings) -> None:
-    if not settings.upstream.url:
-        raise Refused(
-            "no central office is set up", subject="upstream.url", hint="enter its address in the configuration"
-        )
-
-
-def _check_enrolled(settings: Settings, db: Database) -> None:
-    _check_url(settings)
-    if rows_of.state(db)["enrolled_at"] is None:
-        raise Refused(
-            "the central office does not know this box yet",
-            subject=settings.upstream.url,
-            hint="get a code there, then: depotbox sync enrol --code CODE",
-        )
-
-
 def _check_wait(db: Database) -> None:
     """Raises Refused or Transient while the centre is not to be asked again."""
     state = rows_of.state(db)
@@ -573,96 +515,3 @@ def _alone(settings: Settings) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
-
-
-def status(db: Database, settings: Settings, now: datetime) -> dict[str, Any]:
-    """How the line is, for commands, pages and programs. Times are as they are stored."""
-    state, receipt, whole = rows_of.state(db), rows_of.last_receipt(db), rows_of.last_whole(db)
-    waiting = sync_log.backlog(db)
-    oldest = [found["created_at"] for stream in STREAMS if (found := sync_log.oldest_waiting(db, stream))]
-    return {
-        "url": settings.upstream.url,
-        "centre": state["centre"],
-        "key_id": state["key_id"],
-        "key_expires_at": state["expires_at"],
-        "enrolled_at": state["enrolled_at"],
-        "last_success_at": state["answered_at"],
-        "backlog": sum(waiting.values()),
-        "waiting": {stream: waiting.get(stream, 0) for stream in STREAMS},
-        "oldest_waiting_at": min(oldest, default=None),
-        "parked": sync_log.count_parked(db),
-        "problem": state["problem"],
-        "problem_status": state["problem_status"],
-        "problem_since": state["problem_at"],
-        "retry_at": state["retry_at"],
-        "stopped": rows_of.stops(db),
-        "complete_through": whole["at"] if whole else None,
-        "last_receipt": _shown(receipt) if receipt else None,
-        "missed_nights": missed_nights(state, receipt, now),
-        "kept_news": len(rows_of.kept_news(db)),
-        "recovery": recovery.is_needed(db, settings),
-        "epoch": identity.epoch(db),
-    }
-
-
-def told(found: dict[str, Any], settings: Settings) -> list[str]:
-    """The same in sentences, the most important first."""
-
-    def at(stored: str) -> str:
-        return f"{times.parse(stored).astimezone(settings.zone):%A, %d %B %Y, %H:%M}"
-
-    said = []
-    if not found["url"]:
-        said.append("No central office is set up: this depot works alone.")
-    elif not found["enrolled_at"]:
-        said.append("The central office does not know this box yet.")
-    elif found["complete_through"]:
-        said.append(f"Everything up to {at(found['complete_through'])} is at the central office.")
-    else:
-        said.append("There is no receipt yet by which everything is at the central office.")
-    if found["backlog"]:
-        rows = "1 row waits" if found["backlog"] == 1 else f"{found['backlog']:,} rows wait"
-        said.append(f"{rows}, the oldest since {at(found['oldest_waiting_at'])}.")
-    if found["url"] and found["missed_nights"] > 0:
-        nights = "1 night" if found["missed_nights"] == 1 else f"{found['missed_nights']} nights"
-        said.append(f"{nights} without a receipt.")
-    if found["problem"]:
-        said.append(f"Since {at(found['problem_since'])} nothing goes: {found['problem']}.")
-    said += [f"{one['stream']} stands still: {one['code']}. {one['detail']}".rstrip() for one in found["stopped"]]
-    if found["parked"]:
-        said.append(f"{found['parked']} parked: the central office does not take them.")
-    if found["last_receipt"] and not found["last_receipt"]["whole"]:
-        differs = "; ".join(found["last_receipt"]["differences"])
-        said.append(f"The receipt of {found['last_receipt']['night']} says what differs: {differs}.")
-    if found["kept_news"]:
-        said.append(f"{found['kept_news']} news from the central office could not be applied.")
-    if found["recovery"]:
-        said.append("This box was restored, and has not heard yet what it lacks: trips from before are not billed.")
-    return said
-
-
-def row_named(text: str) -> tuple[str, int, int]:
-    """(stream, epoch, seq) of `invoices/1/17`. Raises ValueError."""
-    stream, epoch, seq = text.split("/")
-    if stream not in STREAMS:
-        raise ValueError(text)
-    return stream, int(epoch), int(seq)
-
-
-def missed_nights(state: Row, receipt: Row | None, now: datetime) -> int:
-    """How many nights brought no receipt since the last one, or since the enrolment; an hour late is not missed."""
-    since = times.parse_or_none(receipt["kept_at"] if receipt else state["receipts_from"])
-    if since is None:
-        return 0
-    return max(0, (now - since - timedelta(hours=1)) // timedelta(days=1))
-
-
-def _shown(receipt: Row) -> Row:
-    said = msgspec.json.decode(receipt["receipt"], type=Receipt)
-    return {
-        "night": receipt["night"],
-        "at": receipt["at"],
-        "received_at": receipt["received_at"],
-        "whole": bool(receipt["whole"]),
-        "differences": [one.what for one in said.differences],
-    }

@@ -46,6 +46,7 @@ from web.api import (
     replay,
     run_sheets,
     schedules,
+    sync,
     system,
     tokens,
     trips,
@@ -82,6 +83,7 @@ from web.pages import patients as patient_pages
 from web.pages import payers as payers_page
 from web.pages import replay as replay_page
 from web.pages import run_sheets as run_sheets_page
+from web.pages import sync as sync_page
 from web.pages import system as system_page
 from web.pages import users as user_pages
 from web.pages import vehicles as vehicle_pages
@@ -118,6 +120,7 @@ API = (
     backups,
     print_list,
     run_sheets,
+    sync,
 )
 PAGES = (
     shell,
@@ -145,6 +148,7 @@ PAGES = (
     invoices_page,
     invoices_one,
     payers_page,
+    sync_page,
 )
 
 MAX_BODY_BYTES = 5 * 1024 * 1024

@@ -8,14 +8,13 @@ from typing import Any
 
 import click
 
-from appliance import clock, log, uplink
+from appliance import clock, log, uplink, uplink_desk
 from appliance.cli.depot import opened, operator
 from appliance.cli.options import LocalTime, json_option, with_settings
 from appliance.cli.tables import local, print_list
 from appliance.config import Settings
 from appliance.errors import InputError
 from appliance.events import Publisher
-from appliance.recovery import bill_anyway
 from appliance.storage import sync_log
 from appliance.storage.db import write_tx
 from appliance.wire import STREAMS
@@ -45,11 +44,11 @@ def enrol(settings: Settings, code: str) -> None:
 def status(settings: Settings, as_json: bool) -> None:
     """Show up to when everything is at the central office, what waits, and what is wrong."""
     with opened(settings) as db:
-        found = uplink.status(db, settings, clock.now())
+        found = uplink_desk.status(db, settings, clock.now())
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    for line in uplink.told(found, settings):
+    for line in uplink_desk.told(found, settings):
         click.echo(line)
 
 
@@ -94,7 +93,7 @@ def retry(settings: Settings, rows: tuple[str, ...]) -> None:
     """Send parked rows again: each ROW as `parked` names it, or all."""
     chosen = [_row(one) for one in rows] or None
     with opened(settings) as db, write_tx(db) as tx:
-        count = uplink.retry_parked(tx, chosen, who=operator(), now=clock.now())
+        count = uplink_desk.retry_parked(tx, chosen, who=operator(), now=clock.now())
     click.echo(f"{count} rows wait to be sent")
 
 
@@ -107,7 +106,7 @@ def resend(settings: Settings, start: datetime, end: datetime, streams: tuple[An
     """Send what was written from one day through another once more."""
     after = (end + timedelta(days=1)).replace(tzinfo=settings.zone).astimezone(UTC)
     with opened(settings) as db, write_tx(db) as tx:
-        count = uplink.resend(
+        count = uplink_desk.resend(
             tx,
             start.replace(tzinfo=settings.zone).astimezone(UTC),
             after,
@@ -131,12 +130,12 @@ def rotate_key(settings: Settings) -> None:
 def bill(settings: Settings) -> None:
     """After a restore: bill trips from before it although the central office was not asked what was billed."""
     with opened(settings) as db, write_tx(db) as tx:
-        bill_anyway(tx, who=operator(), now=clock.now())
+        uplink_desk.bill_anyway(tx, who=operator(), now=clock.now())
     click.echo("trips from before the restore are billed within 15 minutes")
 
 
 def _row(text: str) -> tuple[str, int, int]:
     try:
-        return uplink.row_named(text)
+        return uplink_desk.row_named(text)
     except ValueError as error:
         raise InputError("expected a row like invoices/1/17", subject=text) from error

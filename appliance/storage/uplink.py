@@ -72,6 +72,12 @@ def go_on(tx: Tx, stream: str) -> None:
     tx.conn.execute("DELETE FROM uplink_stops WHERE stream = ?", (stream,))
 
 
+def at_once(tx: Tx, now: datetime) -> None:
+    """No wait stands any more."""
+    put(tx, retry_at=None)
+    tx.conn.execute("UPDATE uplink_stops SET retry_at = ?", (times.text(now),))
+
+
 def keep_news(tx: Tx, news: Row, now: datetime) -> bool:
     """Keeps a piece of news: `kind`, `uid`, `number`, `at`, `amount_cents`, `paid_on`, `reference`. False where it is
     known."""

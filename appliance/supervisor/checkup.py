@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import datetime
 from typing import Any
 
-from appliance import basemap, clock, disk, queue_desk
+from appliance import basemap, clock, disk, queue_desk, uplink_desk
 from appliance.config import Settings
 from appliance.errors import DepotError
 from appliance.health import Facts
@@ -26,6 +26,7 @@ def collect(settings: Settings, *, redis: bool, now: datetime) -> Facts:
     run = statusfile.read(settings.paths)
     depot, paths = settings.depot, settings.paths
     failed, paused, oldest, database = 0, [], {}, True
+    line: dict[str, Any] = {}
     try:
         db = open_depot(paths.depot_db)
         with closing(db.conn):
@@ -35,6 +36,7 @@ def collect(settings: Settings, *, redis: bool, now: datetime) -> Facts:
                     paused.append(queue["queue"])
                 elif queue["oldest_due_at"]:
                     oldest[queue["queue"]] = now - times.parse(queue["oldest_due_at"])
+            line = uplink_desk.facts(db, now) if settings.upstream.url else {}
     except (sqlite3.Error, DepotError):
         database = False
     return Facts(
@@ -52,6 +54,7 @@ def collect(settings: Settings, *, redis: bool, now: datetime) -> Facts:
         invoices_named=bool(depot.legal_name and depot.address and depot.tax_id and depot.bank_details),
         mail_host=settings.mail.host,
         **_of_certificate(settings, now),
+        **line,
     )
 
 

@@ -32,6 +32,14 @@ WRONG: dict[str, dict[str, Any]] = {
     "certificate_unusable": {"certificate_problems": ("the uploaded certificate is not used: it ended",)},
     "certificate_ends": {"certificate_ends_on": date(2026, 2, 1)},
     "queue_paused": {"paused": ("normal",)},
+    "uplink_unknown": {"uplink_unknown": True},
+    "uplink_refused": {"uplink_refused": "401 unsigned"},
+    "nights_missed": {"missed_nights": 2},
+    "uplink_stopped": {"uplink_stopped": ("trips",)},
+    "receipt_differs": {"receipt_differs": "the sums differ"},
+    "rows_parked": {"parked_rows": 1},
+    "news_kept": {"news_kept": 1},
+    "not_recovered": {"not_recovered": True},
     "invoices_unnamed": {"invoices_named": False},
     "mail_stays": {"mail_host": ""},
 }
@@ -40,7 +48,10 @@ WRONG: dict[str, dict[str, Any]] = {
 def test_a_box_that_is_well_has_no_issue() -> None:
     assert health.issues(WELL) == []
     assert (
-        health.issues(msgspec.structs.replace(WELL, oldest={"normal": timedelta(minutes=10)}, disk_free_mb=512)) == []
+        health.issues(
+            msgspec.structs.replace(WELL, oldest={"normal": timedelta(minutes=10)}, disk_free_mb=512, missed_nights=1)
+        )
+        == []
     )
 
 
@@ -54,7 +65,7 @@ def test_each_thing_that_is_wrong_is_one_issue_with_all_its_words(code: str, fac
 def test_the_most_urgent_comes_first_and_redis_is_told_once() -> None:
     everything = {key: value for fact in WRONG.values() for key, value in fact.items()}
     found = health.issues(msgspec.structs.replace(WELL, **{**everything, "not_ready": {"redis": "backoff"}}))
-    assert [one.severity for one in found] == ["urgent"] * 3 + ["warning"] * 9 + ["note"]
+    assert [one.severity for one in found] == ["urgent"] * 6 + ["warning"] * 14 + ["note"]
     assert [one.title for one in found].count("Not ready: redis") == 1
 
 

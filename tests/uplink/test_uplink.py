@@ -13,7 +13,7 @@ import pytest
 from sqlite_utils import Database
 from ulid import ULID
 
-from appliance import clock, credit_desk, invoice_desk, reminders, uplink, uplink_key
+from appliance import clock, credit_desk, invoice_desk, reminders, uplink, uplink_desk, uplink_key
 from appliance.config import Settings
 from appliance.errors import Busy, Refused, Transient
 from appliance.paths import PROJECT_ROOT
@@ -163,12 +163,12 @@ def test_rejected_rows_are_parked_and_the_rest_goes_on_until_they_are_sent_again
     assert (parked["seq"], parked["number"], parked["reason"]) == (2, "LIV-2026-A000002", "the number is taken")
     assert waiting(depot_db) == 0
     with write_tx(depot_db) as tx:
-        assert uplink.retry_parked(tx, None, who="ann", now=NOON) == 1
+        assert uplink_desk.retry_parked(tx, None, who="ann", now=NOON) == 1
     uplink.push(enrolled, depot_db)
     assert sync_log.count_parked(depot_db) == 1
     centre.reject = lambda _found: None
     with write_tx(depot_db) as tx:
-        assert uplink.retry_parked(tx, [("invoices", 1, 2)], who="ann", now=NOON) == 1
+        assert uplink_desk.retry_parked(tx, [("invoices", 1, 2)], who="ann", now=NOON) == 1
     uplink.push(enrolled, depot_db)
     assert (sync_log.count_parked(depot_db), centre.rejected) == (0, {})
 
@@ -205,7 +205,7 @@ def test_a_stream_in_conflict_stops_and_the_others_go_on(
     uplink.push(enrolled, depot_db)
     centre.rows[1, "trips"][-1] = uplink.msgspec.structs.replace(centre.rows[1, "trips"][-1], chain="0" * 64)
     with write_tx(depot_db) as tx:
-        assert uplink.resend(tx, NOON, NOON + HOUR, ["trips"], who="ann", now=NOON) > 0
+        assert uplink_desk.resend(tx, NOON, NOON + HOUR, ["trips"], who="ann", now=NOON) > 0
     work(depot_db, cast, 1)
     pushed = uplink.push(enrolled, depot_db)
     assert pushed.stopped == ["trips"]
@@ -224,8 +224,8 @@ def test_a_past_range_is_sent_again_when_a_person_asks(
     work(depot_db, cast)
     uplink.push(enrolled, depot_db)
     with write_tx(depot_db) as tx:
-        assert uplink.resend(tx, NOON - HOUR, NOON, who="ann", now=NOON) == 0
-        count = uplink.resend(tx, NOON, NOON + HOUR, ["invoices"], who="ann", now=NOON)
+        assert uplink_desk.resend(tx, NOON - HOUR, NOON, who="ann", now=NOON) == 0
+        count = uplink_desk.resend(tx, NOON, NOON + HOUR, ["invoices"], who="ann", now=NOON)
     uplink.push(enrolled, depot_db)
     assert count == 3
     assert [(one.first_seq, one.last_seq, one.again) for one in centre.envelopes[-1:]] == [(1, 3, 1)]
@@ -285,11 +285,11 @@ def test_a_receipt_is_kept_that_the_centre_signed_and_no_other(
     assert line.count_receipts(depot_db) == 0
     centre.forged = False
     uplink.push(enrolled, depot_db, by_hand=True)
-    found = uplink.status(depot_db, enrolled, clock.now())
+    found = uplink_desk.status(depot_db, enrolled, clock.now())
     assert found["last_receipt"]["whole"] is True
     assert found["complete_through"] == centre.reconciled[-1].at
     assert (found["backlog"], found["oldest_waiting_at"], found["missed_nights"]) == (0, None, 0)
-    later = uplink.status(depot_db, enrolled, clock.now() + timedelta(hours=50))
+    later = uplink_desk.status(depot_db, enrolled, clock.now() + timedelta(hours=50))
     assert later["missed_nights"] == 2
 
 
@@ -379,8 +379,8 @@ def test_an_end_between_the_answer_and_the_marking_sends_one_batch_again(
 
 def test_depots_come_some_minutes_apart(depot: Settings) -> None:
     named = uplink.msgspec.structs.replace
-    times_of = {uplink.crontab(named(depot, depot=named(depot.depot, code=f"D{number}"))) for number in range(100)}
+    times_of = {uplink_desk.crontab(named(depot, depot=named(depot.depot, code=f"D{number}"))) for number in range(100)}
     assert len(times_of) > 20
     assert all(one.split()[1] == "3" and int(one.split()[0]) <= 30 for one in times_of)
     late = named(depot, upstream=named(depot.upstream, night="23:55", jitter_min=0))
-    assert uplink.crontab(late) == "55 23 * * *"
+    assert uplink_desk.crontab(late) == "55 23 * * *"

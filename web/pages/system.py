@@ -11,9 +11,8 @@ from litestar import get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
-from appliance import __version__, clock, clock_desk, disk, roles
+from appliance import __version__, clock, clock_desk, disk, roles, uplink_desk
 from appliance.errors import DepotError
-from appliance.storage import sync_log
 from appliance.storage.db import write_tx
 from appliance.supervisor import report, restart
 from web import cards
@@ -61,7 +60,7 @@ def _page(parts: Parts, *, done: str = "", form: Form | None = None) -> Template
     settings = parts.settings
     found, room = report.measure(settings.paths), disk.room(settings.paths.data_dir)
     with parts.db() as db:
-        waiting = sync_log.waiting(db)
+        central = uplink_desk.told(uplink_desk.status(db, settings, parts.now()), settings)
     local = parts.now().astimezone(settings.zone)
     return sections.page(
         parts,
@@ -86,8 +85,7 @@ def _page(parts: Parts, *, done: str = "", form: Form | None = None) -> Template
         clock_confirmed=clock.confirmed(settings),
         clock_rule=settings.clock.trust,
         clock_shows=f"{local:%A, %d %B %Y, %H:%M}",
-        central=settings.upstream.url,
-        waiting=waiting,
+        central=central,
         versions=_versions(parts),
         restarts=RESTARTS,
     )
