@@ -8,7 +8,7 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --all
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock screenshots binary lock-servers test-binary chaos-replay chaos-jobs chaos-ingest fuzz-api bench-start bench-tasks bench-history bench-ingest bench-web clean
+.PHONY: help setup run test check lock screenshots binary lock-servers test-binary chaos-replay chaos-jobs chaos-ingest chaos-sync fuzz-api bench-start bench-tasks bench-history bench-ingest bench-web clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ chaos-jobs: ## 20,000 jobs while workers are killed 200 times and Redis 20 times
 chaos-ingest: ## 200 fixes a second while bridge, broker, Redis and web are killed 200 times
 	@$(SETUP)
 	@exec $(BIN)/pytest -s -m chaos tests/chaos/test_ingest_under_fire.py
+
+chaos-sync: ## 1,000 batches to a centre over a hostile link, and 100 kills of either end
+	@$(SETUP)
+	@exec $(BIN)/pytest -s -m chaos tests/chaos/test_sync_under_fire.py
 
 fuzz-api: ## thousands of invented requests to every operation of the API
 	@$(SETUP)

@@ -55,10 +55,14 @@ class HostileProxy:
             self._listener.close()
             thread.join(5)
 
+    def become(self, share: float) -> None:
+        """From now on so many of the requests meet a fault."""
+        with self._lock:
+            self._share = share
+
     def calm(self) -> None:
         """From now on it is a good link; what was late arrives."""
-        with self._lock:
-            self._share = 0.0
+        self.become(0.0)
         self._deliver_late()
 
     def _accept(self) -> None:
