@@ -11,6 +11,7 @@ from datetime import datetime
 
 from litestar import Litestar, Router
 from litestar.concurrency import sync_to_thread
+from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.plugins.jinja import JinjaTemplateEngine
@@ -152,6 +153,14 @@ PAGES = (
 )
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
+COMPRESSED = CompressionConfig(
+    backend="gzip",
+    minimum_size=2000,
+    gzip_compress_level=4,
+    exclude=["^/assets/", "^/tiles/", "/live$", "/file$", "/backup$", "[./]pdf$", "/map$"],
+)
+"""Pages and lists: a board of many trips is a tenth of its size. Not what is compressed already, and no endless stream.
+The session's cookie does not come with what another site asks for, so that nobody can guess at a page by its size."""
 WATCH_S = 2.0
 """How soon a live stream ends after its session or token."""
 
@@ -218,6 +227,7 @@ def create_app(
         ),
         lifespan=[_listening(parts), shell.templates(parts, assets)],
         request_max_body_size=MAX_BODY_BYTES,
+        compression_config=COMPRESSED,
         logging_config=None,  # each role sets up logging itself, once
     )
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from html import unescape
 from pathlib import Path
 
 from litestar.testing import TestClient
@@ -90,3 +91,22 @@ def test_a_role_that_is_not_ready_is_named_in_the_strip(client: Client, depot: w
         statusfile.write(depot.settings.paths.status_file, run)
         assert "Not ready: beat" in client.get("/strip").text
         assert [one["ready"] for one in client.get("/api/v1/system").json()["roles"]] == [True, False, True]
+
+
+def test_a_board_that_the_page_has_is_not_sent_again(client: Client, depot: world.World) -> None:
+    page = client.get("/").text
+    state = unescape(re.findall(r'data-state="([^"]+)"', page)[0])
+    assert client.get("/board", headers={"If-None-Match": state}).status_code == 204
+    act = {"event": "cancel", "cancelled_by": "depot", "note": "twice"}
+    said = client.post(f"/api/v1/trips/{depot.trips['T-1018']}/events", json=act)
+    assert said.status_code == 200, said.text
+    other = client.get("/board", headers={"If-None-Match": state})
+    assert other.status_code == 200
+    assert other.headers["etag"] != state
+
+
+def test_a_long_page_is_sent_compressed(client: Client) -> None:
+    answer = client.get("/board", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["content-encoding"] == "gzip"
+    assert int(answer.headers["content-length"]) < len(answer.text) / 4
+    assert "content-encoding" not in client.get("/board", headers={"Accept-Encoding": "identity"}).headers

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any
 
 from litestar import get
-from litestar.params import QueryParameter
-from litestar.response import Template
+from litestar.params import HeaderParameter, QueryParameter
+from litestar.response import Response, Template
 
 from appliance import crews
 from appliance.domain.trip import LevelOfService
@@ -23,6 +24,7 @@ AROUND = timedelta(hours=12)
 """The board of today shows the local day, and at night what is this near on its other side."""
 
 OnDay = Annotated[date | None, QueryParameter(name="day")]
+Known = Annotated[str, HeaderParameter(name="If-None-Match")]
 
 
 @get("/", sync_to_thread=True, include_in_schema=False)
@@ -42,11 +44,16 @@ def index(parts: Given, on_day: OnDay = None) -> Template:
 
 
 @get("/board", sync_to_thread=True, include_in_schema=False)
-def board_fragment(parts: Given, on_day: OnDay = None) -> Template:
-    return Template("board.html", context=_board(parts, on_day))
+def board_fragment(parts: Given, on_day: OnDay = None, known: Known = "") -> Template | Response[None]:
+    """204 where the page has this board already: a large one is not sent again for nothing."""
+    found = _board(parts, on_day)
+    if known == found["state"]:
+        return Response(None, status_code=204)
+    return Template("board.html", context=found, headers={"ETag": found["state"]})
 
 
 def _board(parts: Parts, on_day: date | None) -> dict[str, Any]:
+    """What the board shows, and its `state`: another one whenever it shows something else."""
     now, zone = parts.now(), parts.settings.zone
     today = now.astimezone(zone).date()
     shown = on_day or today
@@ -55,7 +62,7 @@ def _board(parts: Parts, on_day: date | None) -> dict[str, Any]:
         rows = board.cards(db, *span(now, parts)) if shown == today else board.cards_between(db, begin, end)
         at_work = crews.crews(db, begin, end, now)
     rows = [names.of_trip(parts, row) for row in rows]
-    return {
+    shows = {
         "columns": cards.columns(rows, now, zone, parts.settings.depot.units, late_from(parts)),
         "crews": [
             {"crew": crew, "shift": f"{crew.starts_at.astimezone(zone):%H:%M} to {crew.ends_at.astimezone(zone):%H:%M}"
@@ -64,6 +71,7 @@ def _board(parts: Parts, on_day: date | None) -> dict[str, Any]:
         ],
         "day": cards.day(shown, today),
     }  # fmt: skip
+    return shows | {"state": f'"{hashlib.sha256(repr(shows).encode()).hexdigest()[:32]}"'}
 
 
 def late_from(parts: Parts) -> timedelta:

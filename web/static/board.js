@@ -160,7 +160,12 @@ export function start() {
     if (from === "board" && selected.trip && narrow.matches) cardOf(selected.trip)?.scrollIntoView({ block: "start" });
     if (from === "map" && selected.trip) cardOf(selected.trip)?.scrollIntoView({ block: "nearest" });
   });
-  board.addEventListener("htmx:afterSwap", () => {
+  // The server sends the board again only where it shows something else.
+  board.addEventListener("htmx:configRequest", ({ detail }) => {
+    if (detail.elt === board) detail.headers["If-None-Match"] = board.dataset.state;
+  });
+  board.addEventListener("htmx:afterSwap", ({ detail }) => {
+    board.dataset.state = detail.xhr.getResponseHeader("ETag") ?? "";
     mark(selection.current());
     filters.apply();
     sayChanges();
