@@ -125,7 +125,7 @@ def _today(browser: Browser, url: str, made: world.World, size: str) -> None:
 
 def _work(browser: Browser, url: str, made: world.World, job: str) -> None:
     paths = {"work": "/work", "job": f"/work/jobs/{job}", "schedule": "/work/schedule", "system": "/system",
-             "log": "/system/log", "diagnostics": "/system/diagnostics", "backup": "/system/backup",
+             "log": "/system/log", "diagnostics": "/system/diagnostics", "backup": "/system/backup", "sync": "/sync",
              "certificate": "/system/certificate", "ca": "/ca", "inbox": "/inbox", "help": "/help", "api": "/help/api",
              "import": "/trips/import", "run-sheets": "/run-sheets", "run-sheet": "/run-sheets/D1",
              **_money_paths(made)}  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 
 from litestar import get, post
@@ -222,10 +222,10 @@ def retry(parts: Parts, named: list[str]) -> int:
 def resend(parts: Parts, first: date, last: date, streams: list[StreamName]) -> int:
     zone = parts.settings.zone
     try:
-        start = datetime.combine(first, time(), zone)
-        end = datetime.combine(last + timedelta(days=1), time(), zone)
+        start = datetime.combine(first, time(), zone).astimezone(UTC)
+        end = datetime.combine(last + timedelta(days=1), time(), zone).astimezone(UTC)
     except OverflowError as error:
-        raise InputError("expected a day of this age", subject="last") from error
+        raise InputError("expected a day of this age", subject="first, last") from error
     with parts.db() as db, write_tx(db) as tx:
         return uplink_desk.resend(tx, start, end, streams, who=parts.who, now=parts.now())
 

@@ -28,7 +28,7 @@ STREAMS = {
     "invoices": "Invoices and payments",
     "trips": "Trips",
     "trails": "Trails",
-    "reference": "Vehicles, drivers, payers, rates",
+    "reference": "Reference data",
 }
 
 
