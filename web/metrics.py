@@ -25,7 +25,7 @@ from appliance.errors import DepotError
 from appliance.jobs import QUEUES
 from appliance.queues import Queues
 from appliance.storage import alerts as alert_rows
-from appliance.storage import board, queues, times
+from appliance.storage import board, queues, sync_log, times
 from appliance.storage.jobs import STATES
 from web.api.system import roles
 from web.api.vehicles import fleet
@@ -71,6 +71,7 @@ class BoxCollector(Collector):
         try:
             with self._parts.db() as db:
                 counts, backlog, pauses = board.job_counts(db), queues.backlog(db, now), queues.pauses(db)
+                unsent, parked = sync_log.waiting(db), sync_log.count_parked(db)
                 states, alerts = Counter(vehicle.state for vehicle in fleet(db, self._parts)), alert_rows.shown(db)
         except (sqlite3.Error, DepotError):
             yield _gauge("depotbox_database_up", "1 while the database answers", {}, 0)
@@ -92,6 +93,8 @@ class BoxCollector(Collector):
         vehicles = GaugeMetricFamily("depot_vehicles", "Vehicles in service, by state", labels=["state"])
         for vehicle_state in VehicleState:
             vehicles.add_metric([vehicle_state], states[vehicle_state])
+        yield _gauge("depotbox_uplink_waiting_rows", "Rows that wait for the central office", {}, unsent)
+        yield _gauge("depotbox_uplink_parked_rows", "Rows that the central office does not take", {}, parked)
         yield _gauge("depot_alerts_open", "Outages of vehicles that are at work now", {}, len(alerts))
         yield from (jobs, waiting, oldest, paused, vehicles)
 
