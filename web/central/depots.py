@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from litestar import Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, RawBody
 
 from appliance import log, wire
 from appliance.central import enrol, identity, receive, reconcile
@@ -29,7 +29,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 @post(wire.ENROL, sync_to_thread=True, status_code=201)
-def enrol_depot(request: AnyRequest, body: bytes, centre: Given) -> Response[bytes]:
+def enrol_depot(request: AnyRequest, body: RawBody, centre: Given) -> Response[bytes]:
     """The one-time code, and the key that signed this."""
     given = _parsed(body, answers.Enrol)
 
@@ -44,7 +44,7 @@ def enrol_depot(request: AnyRequest, body: bytes, centre: Given) -> Response[byt
 
 
 @post(wire.KEYS.replace("{depot}", "{depot:str}"), sync_to_thread=True, status_code=201)
-def rotate_key(request: AnyRequest, depot: str, body: bytes, centre: Given) -> Response[bytes]:
+def rotate_key(request: AnyRequest, depot: FromPath[str], body: RawBody, centre: Given) -> Response[bytes]:
     """A new key, signed by the one that it replaces."""
     try:
         new = msgspec.json.decode(body, type=answers.NewKey).public_key
@@ -59,7 +59,7 @@ def rotate_key(request: AnyRequest, depot: str, body: bytes, centre: Given) -> R
 
 
 @post(wire.BATCHES.replace("{depot}", "{depot:str}"), sync_to_thread=True, status_code=200)
-def take_batch(request: AnyRequest, depot: str, body: bytes, centre: Given) -> Response[bytes]:
+def take_batch(request: AnyRequest, depot: FromPath[str], body: RawBody, centre: Given) -> Response[bytes]:
     """On the disk when this is answered."""
     signer = _signer(request, depot, body, signing.COVERED_BATCH, centre)
     if request.headers.get("content-encoding") != "gzip" or request.headers.get("content-type") != NDJSON:
@@ -76,7 +76,7 @@ def take_batch(request: AnyRequest, depot: str, body: bytes, centre: Given) -> R
 
 
 @get(wire.POSITIONS.replace("{depot}", "{depot:str}"), sync_to_thread=True)
-def positions(request: AnyRequest, depot: str, centre: Given) -> Response[bytes]:
+def positions(request: AnyRequest, depot: FromPath[str], centre: Given) -> Response[bytes]:
     signer = _signer(request, depot, None, signing.COVERED, centre)
     with read(centre.engine) as db:
         found = [answers.Position(**one) for one in receive.positions(db, signer.depot_id)]
@@ -85,19 +85,11 @@ def positions(request: AnyRequest, depot: str, centre: Given) -> Response[bytes]
 
 
 @get(wire.ROWS.replace("{depot}", "{depot:str}"), sync_to_thread=True)
-def rows(
-    request: AnyRequest,
-    depot: str,
-    epoch: Annotated[str, Parameter(query="epoch", required=False)] = "",
-    stream: Annotated[str, Parameter(query="stream", required=False)] = "",
-    after: Annotated[str, Parameter(query="after", required=False)] = "",
-    *,
-    centre: Given,
-) -> Response[bytes]:
+def rows(request: AnyRequest, depot: FromPath[str], centre: Given) -> Response[bytes]:
     """What the depot lacks after a restore."""
     signer = _signer(request, depot, None, signing.COVERED, centre)
     try:
-        wanted = msgspec.convert({"epoch": epoch, "stream": stream, "after": after}, _Wanted, strict=False)
+        wanted = msgspec.convert(dict(request.query_params), _Wanted, strict=False)
     except msgspec.ValidationError as error:
         raise Refusal("malformed", str(error)) from error
     with read(centre.engine) as db:
@@ -108,7 +100,7 @@ def rows(
 
 
 @post(wire.RECONCILIATIONS.replace("{depot}", "{depot:str}"), sync_to_thread=True, status_code=200)
-def compare_books(request: AnyRequest, depot: str, body: bytes, centre: Given) -> Response[bytes]:
+def compare_books(request: AnyRequest, depot: FromPath[str], body: RawBody, centre: Given) -> Response[bytes]:
     """The night's comparison, and its receipt."""
     signer = _signer(request, depot, body, signing.COVERED_WITH_BODY, centre)
     given = _parsed(body, answers.Reconcile)
