@@ -20,7 +20,7 @@ run: setup ## start the box with demonstration data; Ctrl-C ends it
 	@exec $(BIN)/depotbox run --demo
 
 test: ## all tests, with the real servers and a real browser
-	@$(SETUP) --with-browser
+	@$(SETUP) --with-browser --with-postgresql
 	@exec $(BIN)/pytest -n 3 --dist loadfile
 
 check: setup ## format, lint, types, import rules, the manifests for a cluster

@@ -1,10 +1,10 @@
 """`make setup`: everything that running and testing the box on a development machine needs, inside this folder.
 
-    python3 packaging/dev_setup.py [--with-browser]
+    python3 packaging/dev_setup.py [--with-browser] [--with-postgresql]
 
 Run it as often as you like: a step whose inputs have not changed is not done again. It needs Python 3.11 with venv, and
 nothing else but (for what the machine lacks) the package registries it is set up for. Root is never needed, except for
-Chromium with `--with-browser`.
+Chromium with `--with-browser` and PostgreSQL with `--with-postgresql`.
 """
 
 from __future__ import annotations
@@ -76,27 +76,46 @@ def install_chromium(shell: Shell) -> None:
         return
     if not can_install_packages():
         raise SetupError("browser tests need Chromium: run `apt-get install chromium` as root")
+    install_with_apt(shell, "chromium")
+
+
+def install_postgresql(shell: Shell) -> None:
+    """The tests of the central office start servers of their own; the system's need not run."""
+    if postgresql() is not None:
+        return
+    if not can_install_packages():
+        raise SetupError("tests of the central office need PostgreSQL: run `apt-get install postgresql` as root")
+    install_with_apt(shell, "postgresql")
+
+
+def postgresql() -> str | None:
+    """Where its initdb is: Debian keeps it out of the PATH."""
+    found = sorted(str(one) for one in Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return found[-1] if found else find_program("initdb")
+
+
+def install_with_apt(shell: Shell, package: str) -> None:
     env = {"DEBIAN_FRONTEND": "noninteractive"}
     apt_get = ["apt-get", "--option=DPkg::Lock::Timeout=300", "--option=Dpkg::Use-Pty=0"]
-    install = [*apt_get, "install", "--yes", "--no-install-recommends", "chromium"]
+    install = [*apt_get, "install", "--yes", "--no-install-recommends", package]
     try:
-        shell.run("apt-get install chromium", install, env=env)
+        shell.run(f"apt-get install {package}", install, env=env)
     except SetupError:
         # The usual causes are package lists that are missing (a new machine) or too old.
         shell.run("apt-get update", [*apt_get, "update"], env=env)
-        shell.run("apt-get install chromium", install, env=env)
+        shell.run(f"apt-get install {package}", install, env=env)
 
 
 def can_install_packages() -> bool:
     return os.geteuid() == 0 and find_program("apt-get") is not None
 
 
-def browser_is_expected() -> bool:
-    """Continuous integration must have a browser, and fails otherwise; a person without root may go without."""
-    return find_program("chromium") is not None or can_install_packages() or os.environ.get("CI") == "true"
+def is_expected(found: str | None) -> bool:
+    """Continuous integration must have all of it, and fails otherwise; a person without root may go without."""
+    return found is not None or can_install_packages() or os.environ.get("CI") == "true"
 
 
-def steps_to_do(with_browser: bool) -> list[Step]:
+def steps_to_do(with_browser: bool, with_postgresql: bool) -> list[Step]:
     programs = VENV / "bin"
     steps = [
         Step("venv", "virtual environment", venv_inputs, [PYTHON, programs / "pip"], make_venv),
@@ -107,6 +126,8 @@ def steps_to_do(with_browser: bool) -> list[Step]:
     ]
     if with_browser:
         steps.append(Step("chromium", "Chromium", lambda: digest([find_program("chromium")]), [], install_chromium))
+    if with_postgresql:
+        steps.append(Step("postgresql", "PostgreSQL", lambda: digest([postgresql()]), [], install_postgresql))
     return steps
 
 
@@ -127,15 +148,20 @@ def main(arguments: list[str]) -> int:
     """Exit code 0 when everything is there, 1 with one line that says what is not, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(description="Make everything that `make run` and `make test` need.")
     parser.add_argument("--with-browser", action="store_true", help="also Chromium, for the browser tests")
-    with_browser = parser.parse_args(arguments).with_browser
-    skip_browser = with_browser and not browser_is_expected()
+    parser.add_argument(
+        "--with-postgresql", action="store_true", help="also PostgreSQL, for the central office's tests"
+    )
+    wanted = parser.parse_args(arguments)
+    skip_browser = wanted.with_browser and not is_expected(find_program("chromium"))
+    skip_postgresql = wanted.with_postgresql and not is_expected(postgresql())
     # Being ended by another program is handled as Ctrl-C is: children first, then one line.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if sys.version_info < OLDEST_PYTHON:
             raise SetupError(f"Python 3.11 or newer is needed, and {sys.executable} is {sys.version.split()[0]}")
         with only_one_setup():
-            perform(steps_to_do(with_browser and not skip_browser), STATE)
+            with_browser = wanted.with_browser and not skip_browser
+            perform(steps_to_do(with_browser, wanted.with_postgresql and not skip_postgresql), STATE)
     except KeyboardInterrupt:
         print("setup: stopped; run it again to go on", file=sys.stderr)
         return 130
@@ -144,6 +170,8 @@ def main(arguments: list[str]) -> int:
         return 1
     if skip_browser:
         print("setup: no Chromium, so browser tests will be skipped; to have them: apt-get install chromium (as root)")
+    if skip_postgresql:
+        print("setup: no PostgreSQL, so tests of the central office fail: apt-get install postgresql (as root)")
     return 0
 
 

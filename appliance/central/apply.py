@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Engine, Table, delete, select, update
 
 from appliance import clock, log
 from appliance.central import models
-from appliance.central.db import Row, Tx, next_revision, read, rows, upsert_newest, value, write_tx
+from appliance.central.db import Row, Tx, each, next_revision, read, rows, upsert_newest, value, write_tx
 from appliance.central.tables import batches, entries, payments
 from appliance.errors import DepotError
 from appliance.storage import times
@@ -75,15 +76,16 @@ def apply_of_depot(tx: Tx, depot_id: int, now: datetime) -> None:
 def rebuild(engine: Engine, now: datetime) -> int:
     """Makes the read models anew from the rows, in one transaction; returns how many rows there are. What was recorded
     at the centre stays."""
-    done, by_part = 0, {"yield_per": CHUNK}
+    done = 0
     with write_tx(engine) as tx:
         waiting = [one["id"] for one in rows(tx, _WAITING)]  # those that come later are applied by themselves
         for table in models.TABLES:
             tx.execute(delete(table) if table is not payments else delete(table).where(payments.c.origin == "depot"))
         ordered = _ENTRIES.order_by(entries.c.depot_id, entries.c.epoch, entries.c.stream, entries.c.seq)
-        for part in tx.execute(ordered, execution_options=by_part).mappings().partitions():
+        found = each(tx, ordered, yield_per=CHUNK)
+        while part := list(islice(found, CHUNK)):
             newest = _Newest()
-            done += newest.add(dict(one) for one in part)
+            done += newest.add(part)
             newest.write(tx)
         for start in range(0, len(waiting), CHUNK):
             part_of = batches.c.id.in_(waiting[start : start + CHUNK])

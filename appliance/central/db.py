@@ -139,15 +139,23 @@ def _is_busy(error: BaseException | None) -> bool:
     return getattr(error, "sqlstate", None) in ("55P03", "40P01", "40001")
 
 
-def rows(connection: Connection, query: Any, **given: Any) -> list[Row]:
+def rows(connection: Connection, query: Any, **options: Any) -> list[Row]:
     """All rows of a query, as dicts."""
-    return [dict(found) for found in connection.execute(query, given).mappings()]
+    return list(each(connection, query, **options))
 
 
-def row(connection: Connection, query: Any, **given: Any) -> Row | None:
+def each(connection: Connection, query: Any, **options: Any) -> Iterator[Row]:
+    """The rows of a query, as dicts, one after another."""
+    found = connection.execute(query, execution_options=options)
+    names = list(map(str, found.keys()))  # SQLAlchemy's own are a kind of str that msgspec does not take
+    return (dict(zip(names, one, strict=True)) for one in found)
+
+
+def row(connection: Connection, query: Any) -> Row | None:
     """The first row of a query, or None."""
-    found = connection.execute(query, given).mappings().first()
-    return dict(found) if found is not None else None
+    found = connection.execute(query)
+    names, first = map(str, found.keys()), found.first()
+    return dict(zip(names, first, strict=True)) if first is not None else None
 
 
 def insert(table: Table, connection: Connection) -> Any:

@@ -47,8 +47,8 @@ class Recorded:
 
 
 def record(tx: Tx, given: NewPayment, *, who: str, now: datetime, uid: str = "") -> Recorded:
-    """A payment that came in at the centre. One that looks like a double entry is flagged: a person decides. `uid` makes
-    that the same request twice is one payment. Raises InputError, and NotFound where no depot has such a number."""
+    """A payment that came in at the centre. One that looks like a double entry is flagged: a person decides. With `uid`
+    the same request twice is one payment. Raises InputError, and NotFound where no depot has such a number."""
     _check(given)
     if uid and (known := row(tx, select(payments).where(payments.c.uid == uid, payments.c.origin == "centre"))):
         return Recorded(uid, known["flag"], _WHY[known["flag"]])
@@ -102,8 +102,8 @@ def flagged(connection: Connection) -> list[Row]:
 
 
 def dispute(tx: Tx, number: str, reason: str, *, who: str, now: datetime) -> str:
-    """The payer disputes the invoice: its depot hears of it. Returns the dispute's uid. Raises InputError, NotFound, and
-    Refused where it is disputed already."""
+    """The payer disputes the invoice: its depot hears of it. Returns the dispute's uid. Raises InputError, NotFound,
+    and Refused where it is disputed already."""
     tidy = _line(reason, "reason", 300)
     depot = enrol.lock(tx, _depot_of(tx, number)["id"])
     if not row(tx, select(invoices.c.uid).where(invoices.c.depot_id == depot["id"], invoices.c.number == number)):
@@ -145,7 +145,9 @@ def parse_csv(content: bytes) -> list[NewPayment]:
     try:
         missing = [name for name in COLUMNS[:-1] if name not in (reader.fieldnames or ())]
         if missing:
-            raise InputError(f"expected the columns {', '.join(COLUMNS)}", subject="heading", hint="reference may be left out")
+            raise InputError(
+                f"expected the columns {', '.join(COLUMNS)}", subject="heading", hint="reference may be left out"
+            )
         found = []
         for one in reader:
             found.append(_parsed(one, reader.line_num))

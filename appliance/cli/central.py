@@ -15,7 +15,7 @@ from appliance import clock, log
 from appliance.central import config
 from appliance.central.config import Settings
 from appliance.cli.depot import operator
-from appliance.cli.options import json_option
+from appliance.cli.options import ID, json_option
 from appliance.cli.tables import local, print_list
 
 Command = Callable[..., Any]
@@ -171,3 +171,146 @@ def list_(settings: Settings, as_json: bool) -> None:
             one |= {name: local(one[name], settings.zone) for name in shown if name.endswith("_at")}
     empty = "no depots; add one: depotbox central depot add LDS Leeds"
     print_list(listed, as_json=as_json, empty=empty, right=("keys", "rejected"))
+
+
+@central.group()
+def token() -> None:
+    """Make, list and revoke the API tokens of programs."""
+
+
+@token.command("create")
+@click.option("--name", required=True, help="What the token is for.")
+@click.option(
+    "--scope",
+    type=click.Choice(["read", "write"]),
+    default="read",
+    show_default=True,
+    help="read: nothing is changed; write: also payments and disputes.",
+)
+@click.option("--days", type=click.IntRange(1, 3660), help="It ends by itself after so many days.")
+@with_settings
+def create(settings: Settings, name: str, scope: str, days: int | None) -> None:
+    """Make an API token and print it: this once, for only its hash is kept."""
+    from appliance.central import tokens
+
+    with written(settings) as tx:
+        _, made = tokens.create(tx, name, scope, days=days, who=operator(), now=clock.now())
+    click.echo(made)
+
+
+@token.command("list")
+@json_option
+@with_settings
+def list_tokens(settings: Settings, as_json: bool) -> None:
+    """List the tokens, never the secrets themselves."""
+    from appliance.central import tokens
+
+    with looked(settings) as db:
+        found = tokens.listed(db)
+    if not as_json:
+        times = ("created_at", "expires_at", "last_used_at", "revoked_at")
+        found = [one | {name: local(one[name], settings.zone) for name in times} for one in found]
+    print_list(found, as_json=as_json, empty="no tokens; make one: depotbox central token create", right=("id",))
+
+
+@token.command("revoke")
+@click.argument("id", type=ID)
+@with_settings
+def revoke_token(settings: Settings, id: int) -> None:
+    """Revoke the token with the number ID, at once and for good."""
+    from appliance.central import tokens
+
+    with written(settings) as tx:
+        tokens.revoke(tx, id, who=operator(), now=clock.now())
+    click.echo(f"Token {id} counts no more.")
+
+
+@central.group()
+def payment() -> None:
+    """Import payments that came in at the centre, and decide about those that look like double entries."""
+
+
+@payment.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@with_settings
+def import_(settings: Settings, file: Path) -> None:
+    """Record the payments of a CSV file: number, amount, currency, paid_on, reference. All of it or, where a line is
+    wrong, nothing."""
+    from appliance.central import payments
+
+    given = payments.parse_csv(file.read_bytes())
+    with written(settings) as tx:
+        made = [payments.record(tx, one, who=operator(), now=clock.now()) for one in given]
+    for number, one in enumerate(made):
+        if one.flag:
+            click.echo(f"{given[number].number}: {one.why} ({one.uid})")
+    flagged = sum(bool(one.flag) for one in made)
+    click.echo(f"{len(made) - flagged} recorded, {flagged} flagged: depotbox central payment list")
+
+
+@payment.command("list")
+@json_option
+@with_settings
+def list_payments(settings: Settings, as_json: bool) -> None:
+    """List the payments that are flagged and wait for somebody to decide."""
+    from appliance.central import payments
+
+    with looked(settings) as db:
+        found = payments.flagged(db)
+    shown = ("uid", "depot", "number", "amount_cents", "currency", "paid_on", "reference", "flag")
+    listed = [{name: one[name] for name in shown} for one in found]
+    print_list(listed, as_json=as_json, empty="no payment waits", right=("amount_cents",))
+
+
+@payment.command("accept")
+@click.argument("uid")
+@with_settings
+def accept(settings: Settings, uid: str) -> None:
+    """The flagged payment UID counts after all; its depot hears of it."""
+    from appliance.central import payments
+
+    with written(settings) as tx:
+        payments.accept(tx, uid, who=operator(), now=clock.now())
+    click.echo("It counts.")
+
+
+@payment.command("dismiss")
+@click.argument("uid")
+@with_settings
+def dismiss(settings: Settings, uid: str) -> None:
+    """The flagged payment UID was a double entry: it stays in the books and does not count."""
+    from appliance.central import payments
+
+    with written(settings) as tx:
+        payments.dismiss(tx, uid, who=operator(), now=clock.now())
+    click.echo("It does not count.")
+
+
+@central.group("dispute")
+def dispute_() -> None:
+    """Open and resolve disputes of invoices; their depots hear of it."""
+
+
+@dispute_.command("open")
+@click.argument("number")
+@click.argument("reason", default="")
+@with_settings
+def open_(settings: Settings, number: str, reason: str) -> None:
+    """The payer disputes the invoice NUMBER."""
+    from appliance.central import payments
+
+    with written(settings) as tx:
+        payments.dispute(tx, number, reason, who=operator(), now=clock.now())
+    click.echo(f"{number} is disputed.")
+
+
+@dispute_.command("resolve")
+@click.argument("number")
+@with_settings
+def resolve(settings: Settings, number: str) -> None:
+    """The invoice NUMBER is disputed no more."""
+    from appliance.central import payments
+
+    with written(settings) as tx:
+        payments.resolve(tx, number, who=operator(), now=clock.now())
+    click.echo(f"{number} is disputed no more.")
