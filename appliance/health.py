@@ -167,9 +167,7 @@ def _work(facts: Facts) -> Iterator[Issue]:
         )
     late = {queue: age for queue, age in facts.oldest.items() if age > LONG_WAIT}
     if late:
-        ages = ", ".join(
-            f"{QUEUE_TITLES[queue]} for {int(age.total_seconds() // 60)} min" for queue, age in late.items()
-        )
+        ages = ", ".join(f"{QUEUE_TITLES[queue]} for {_rounded(age)}" for queue, age in late.items())
         yield Issue(
             code="work_waits",
             severity="warning",
@@ -311,3 +309,9 @@ def _setting_up(facts: Facts) -> Iterator[Issue]:
             effect="Mails are written as files into mail.outbox_dir; nobody receives any.",
             next="Enter the relay in the configuration, unless that is meant.",
         )
+
+
+def _rounded(age: timedelta) -> str:
+    """How long, as a person says it: "12 min", "5 h", "3 days"."""
+    minutes = int(age.total_seconds() // 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} days"

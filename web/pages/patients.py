@@ -156,7 +156,8 @@ def _one(parts: Parts, id: int, *, done: str = "", form: Form | None = None) -> 
 def _look(parts: Parts, row: Row) -> dict[str, Any]:
     """An entry of the audit log in words."""
     word = row["action"].removeprefix("patient.")
-    detail = "in a search" if row["detail"] == "search" else row["detail"]
+    said = row["detail"] or ""
+    detail = "in a search" if said == "search" else said.replace("run sheet of", "on the run sheet of")
     return {
         "at": cards.moment(parse(row["at"]), parts.now(), parts.settings.zone),
         "who": row["who"],
