@@ -270,6 +270,7 @@ class Depots:
 
     def open(self, page: Page, shown: Shown) -> None:
         """Shows it in `page`, with everything that `then` opens."""
+        page.goto("about:blank")  # what was there asks for nothing more while the login changes
         self.sign_in(page, shown)
         page.goto(self.url(shown))
         shown.then(page)
