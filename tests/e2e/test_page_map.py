@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
 
 from appliance.events import Publisher
-from appliance.paths import PROJECT_ROOT
 from tests.e2e.browser import chromium
+from tests.e2e.desk import serious
 from tests.e2e.test_page import Box
 from tests.web import doubtful, tileset, world
 from tests.web.serving import running_redis, running_web, wait_for
 
 pytestmark = pytest.mark.browser
-AXE = PROJECT_ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +48,6 @@ def box(running: Box) -> Iterator[Box]:
     for context in running.browser.contexts:
         context.close()
     assert running.complaints == []
-
-
-def serious(page: Page) -> list[Any]:
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run({exclude: ['.maplibregl-canvas']})")["violations"]
-    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found
-            if each["impact"] in ("serious", "critical")]  # fmt: skip
 
 
 def test_an_hour_is_played_with_its_speed_and_moved_by_the_keyboard(box: Box) -> None:

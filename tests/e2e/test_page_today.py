@@ -15,7 +15,6 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page
 
-from appliance.paths import PROJECT_ROOT
 from appliance.storage.db import open_depot
 from tests.e2e.browser import chromium
 from tests.web import world
@@ -23,7 +22,6 @@ from tests.web.serving import running_redis, running_web, wait_for
 
 pytestmark = pytest.mark.browser
 
-AXE = PROJECT_ROOT / "node_modules" / "axe-core" / "axe.min.js"
 REFUSED = "422 (Unprocessable"
 """What the browser's console says of a form that was refused."""
 
@@ -247,32 +245,21 @@ def test_an_act_on_the_page_of_a_trip_shows_what_became_of_it(desk: Desk) -> Non
     wait_for(lambda: "Cancelled" in page.locator("h1").inner_text(), "it is cancelled", 10)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("phone", [False, True])
-def test_nothing_serious_stands_in_anybodys_way(desk: Desk, phone: bool, scheme: str) -> None:
-    page = desk.open(phone=phone, color_scheme=scheme)
+def test_what_a_finger_is_to_hit_in_a_form_is_large_enough(desk: Desk) -> None:
+    page = desk.open(phone=True)
     card(page, "T-1013").locator(".choose").click()
     wait_for(lambda: page.locator("#trip-panel [data-act]").count(), "the panel")
-    check(page, phone, "the board")
     for act in ("assign", "times", "no_show", "cancel", "change"):
         page.click(f"#trip-panel [data-act={act}]")
         wait_for(lambda: page.locator("#act-form").count(), "the form")
-        check(page, phone, act)
+        check(page, act)
         page.click("[data-close]")
     page.click("#new-trip")
     wait_for(lambda: page.locator("#new-patient").count(), "the form")
-    check(page, phone, "new")
+    check(page, "new")
 
 
-def check(page: Page, phone: bool, where: str) -> None:
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run()")["violations"]
-    serious = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found
-               if one["impact"] in ("serious", "critical")]  # fmt: skip
-    assert serious == [], where
-    assert page.evaluate("document.documentElement.scrollWidth") <= (390 if phone else 1440)
-    if not phone:
-        return
+def check(page: Page, where: str) -> None:
     for button in page.locator(
         "dialog[open] :is(button, .choice, input:not([type=hidden], [type=checkbox])):visible"
     ).all():

@@ -1,85 +1,35 @@
-"""The pages Work, System, Inbox and Help in a real browser: charts that are drawn, numbers that go on, axe-core."""
+"""The pages Work, System, Inbox and Help in a real browser: charts that are drawn, numbers that go on."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from appliance.events import Event as LiveEvent
-from appliance.events import Publisher
-from appliance.paths import PROJECT_ROOT
 from appliance.storage import notifications
-from appliance.storage.db import open_depot, value, write_tx
-from tests.e2e.browser import chromium
-from tests.web import work_day, world
-from tests.web.serving import running_redis, running_web, wait_for
+from appliance.storage.db import open_depot, write_tx
+from tests.e2e.desk import Desk, quiet, running_desk
+from tests.web import work_day
+from tests.web.serving import wait_for
 
 pytestmark = pytest.mark.browser
 
-AXE = PROJECT_ROOT / "node_modules" / "axe-core" / "axe.min.js"
 BLANK = """id => { const c = document.querySelector(`#${id} canvas`);
   return !c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(byte => byte); }"""
 
 
-@dataclass
-class Desk:
-    """A depot with a day of work, in a browser; `complaints` is what the browser said."""
-
-    made: world.World
-    jobs: dict[str, str]
-    url: str
-    browser: Browser
-    complaints: list[str]
-
-    def open(self, path: str, *, phone: bool = False, role: str = "administrator", **options: Any) -> Page:
-        size = {"width": 390, "height": 844} if phone else {"width": 1440, "height": 900}
-        page = self.browser.new_page(viewport=size, has_touch=phone, is_mobile=phone, **options)  # type: ignore[arg-type]
-        page.context.add_cookies([world.as_user(self.made.settings, role).cookie(self.url)])
-        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.goto(self.url + path)
-        return page
-
-    def count(self, sql: str) -> int:
-        db = open_depot(self.made.settings.paths.depot_db)
-        found = int(value(db, sql))
-        db.conn.close()
-        return found
-
-
 @pytest.fixture(scope="module")
 def running() -> Iterator[Desk]:
-    saved = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("DEPOTBOX_")}
-    folder = Path(tempfile.mkdtemp(prefix="depot-"))
-    made = world.make(folder / "data", datetime.now(UTC))
-    ids = work_day.make(made)
-    with (
-        running_redis(made.settings.paths),
-        running_web(folder / "data", folder / "web.log") as web,
-        chromium() as browser,
-    ):
-        yield Desk(made, ids, web.url, browser, [])
-    shutil.rmtree(folder)
-    os.environ.update(saved)
+    with running_desk(work_day.make) as found:
+        yield found
 
 
 @pytest.fixture
 def desk(running: Desk) -> Iterator[Desk]:
-    """After the test no browser may have complained, the policy included."""
-    running.complaints.clear()
-    yield running
-    for context in running.browser.contexts:
-        context.close()
-    assert running.complaints == []
+    with quiet(running) as found:
+        yield found
 
 
 def drawn(page: Page, span: str) -> None:
@@ -103,10 +53,10 @@ def test_a_queue_is_paused_and_the_charts_are_drawn_again(desk: Desk) -> None:
     drawn(page, "day")
     page.locator("section", has=page.locator("#queue-normal")).get_by_text("Pause").click()
     wait_for(lambda: page.locator(".done").count(), "it is said")
-    assert desk.count("SELECT count(*) FROM queue_pauses WHERE queue = 'normal'") == 1
+    assert desk.ask("SELECT count(*) FROM queue_pauses WHERE queue = 'normal'") == 1
     drawn(page, "day")
     page.locator("section", has=page.locator("#queue-normal")).get_by_text("Resume").click()
-    wait_for(lambda: desk.count("SELECT count(*) FROM queue_pauses") == 0, "it goes on")
+    wait_for(lambda: desk.ask("SELECT count(*) FROM queue_pauses") == 0, "it goes on")
 
 
 def test_the_numbers_go_on_while_a_question_stays_open(desk: Desk) -> None:
@@ -114,7 +64,7 @@ def test_the_numbers_go_on_while_a_question_stays_open(desk: Desk) -> None:
     page.locator("#act-purge-high_priority summary").click()
     before = page.locator("#count-of-pending").text_content()
     db = open_depot(desk.made.settings.paths.depot_db)
-    db.conn.execute("UPDATE jobs SET state = 'discarded' WHERE id = ?", (desk.jobs["pending"],))
+    db.conn.execute("UPDATE jobs SET state = 'discarded' WHERE id = ?", (desk.found["pending"],))
     db.conn.close()
     wait_for(lambda: page.locator("#count-of-pending").text_content() != before, "the number goes on")
     assert page.locator("#act-purge-high_priority[open]").count() == 1
@@ -127,7 +77,7 @@ def test_the_bell_rings_as_soon_as_somebody_is_told(desk: Desk) -> None:
     with write_tx(db) as tx:
         notifications.tell_role(tx, "administrator", "note", "Look at trip 3", "once", desk.made.now)
     db.conn.close()
-    assert Publisher(desk.made.settings.paths.redis_socket).publish(LiveEvent("inbox", "all", {}))
+    assert desk.publisher.publish(LiveEvent("inbox", "all", {}))
     wait_for(lambda: page.locator("#bell b").count(), "the bell counts it", 5)
     page.click("#bell")
     assert "Look at trip 3" in page.locator(".message.unread").inner_text()
@@ -146,19 +96,3 @@ def test_the_api_is_browsed_and_tried_without_the_internet(desk: Desk) -> None:
     page.get_by_role("button", name="Execute").click()
     page.locator(".live-responses-table .response-col_status", has_text="200").first.wait_for()
     assert [url for url in asked if not url.startswith((desk.url, "data:"))] == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("phone", [False, True])
-def test_nothing_serious_stands_in_anybodys_way(desk: Desk, phone: bool, scheme: str) -> None:
-    for path in ("/work", "/work/schedule", f"/work/jobs/{desk.jobs['failed']}", "/system", "/inbox", "/help"):
-        page = desk.open(path, phone=phone, color_scheme=scheme)
-        if path == "/work":
-            drawn(page, "day")
-        page.evaluate(AXE.read_text())
-        found = page.evaluate("axe.run()")["violations"]
-        serious = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found
-                   if one["impact"] in ("serious", "critical")]  # fmt: skip
-        assert serious == [], path
-        assert page.evaluate("document.documentElement.scrollWidth") <= (390 if phone else 1440)
-        page.close()

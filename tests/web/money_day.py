@@ -64,7 +64,7 @@ def make(made: world.World) -> dict[str, int]:
 
 
 def _invoice(tx: Tx, made: world.World, number: int, age_days: int) -> int:
-    at = made.now - timedelta(days=age_days)
+    at = (made.now - timedelta(days=age_days)).replace(hour=12)  # at night a ride costs more
     trip = _trip(tx, made, f"M-{2001 + number}", number, at)
     return int(billing.generate(tx, trip, made.settings, at)[0]["invoice_id"])
 
