@@ -236,6 +236,7 @@ TABLE = (
     Shown("diagnostics", "/system/diagnostics", then=acts_open),
     Shown("backup", "/system/backup"),
     Shown("base-map", "/system/map", then=acts_open),
+    Shown("sync", "/sync", then=acts_open),
     Shown("inbox", "/inbox"),
     Shown("inbox-empty", "/inbox", depot="empty"),
     Shown("help", "/help"),
