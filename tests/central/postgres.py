@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 from tests.cast import MEMORY
 from tests.servers import wait_for
 
-OPTIONS = ("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB")
+OPTIONS = ("listen_addresses=", "fsync=off", "max_connections=200", "shared_buffers=64MB")
 
 
 def programs() -> Path | None:
@@ -28,12 +28,13 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """The URL of a server that has just one database, `postgres`."""
+def running(*settings: str, within: str | None = MEMORY) -> Iterator[str]:
+    """The URL of a server that has just one database, `postgres`. Its folder is made in the folder `within`."""
     bin = programs()
     assert bin is not None, "no PostgreSQL here: make setup, or apt-get install postgresql"
-    home = Path(tempfile.mkdtemp(prefix="pg-", dir=MEMORY))
+    home = Path(tempfile.mkdtemp(prefix="pg-", dir=within))
     as_whom = {}
+    options = [part for setting in (*OPTIONS, *settings) for part in ("-c", setting)]
     if os.geteuid() == 0:  # PostgreSQL does not run as root
         nobody = pwd.getpwnam("nobody")
         os.chown(home, nobody.pw_uid, nobody.pw_gid)
@@ -46,7 +47,7 @@ def running() -> Iterator[str]:
         )  # fmt: skip
         with (home / "log").open("wb") as log:
             server = subprocess.Popen(
-                [bin / "postgres", "-D", data, "-k", home, *OPTIONS], cwd=home, stdout=log, stderr=log, **as_whom
+                [bin / "postgres", "-D", data, "-k", home, *options], cwd=home, stdout=log, stderr=log, **as_whom
             )
         try:
             ready = [bin / "pg_isready", "-h", home, "-q"]

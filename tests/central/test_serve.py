@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Table, select
 
 from appliance.central import db, migrate
 from appliance.central.config import Settings, load
@@ -67,37 +72,45 @@ class Served:
 
 
 @pytest.fixture
-def served(url: str, tmp_path: Path):  # type: ignore[no-untyped-def]
+def served(url: str, tmp_path: Path) -> Iterator[Served]:
     made = Served(url, tmp_path)
     yield made
     if made.process is not None and made.process.poll() is None:
         made.end(signal.SIGKILL)
 
 
-def test_killed_after_the_commit_and_before_the_answer_nothing_is_lost_or_doubled(
-    served: Served, engine: Engine, url: str
-) -> None:
-    """The batch is sent until the row is on the disk; the process dies at once; the box, without an answer, sends the
-    same bytes to the next one. What was not applied is applied then."""
+def test_killed_at_any_moment_of_a_batch_nothing_is_lost_or_doubled(served: Served, engine: Engine) -> None:
+    """Before it is taken, while it is, and when it is on the disk and the answer has not been read: the box, without an
+    answer, sends the same bytes to the next process. What was not applied is applied there."""
     served.start()
     code = served.command("depot", "add", "LDS", "Leeds")
     key = Ed25519PrivateKey.generate()
     with httpx.Client(base_url=served.url, timeout=QUICK) as client:
         box = Box(client, key=key)
         assert box.enrol(code).status_code == 201
-        for _ in range(20):
+    moments: list[Callable[[], object]] = [
+        lambda: wait_for(lambda: len(shown(engine, entries)) == 500, "the rows are committed"),
+        lambda: None,
+        lambda: time.sleep(random.uniform(0, 0.1)),
+    ]
+    for number, moment in enumerate(moments):
+        for _ in range(500):
             box.tell("trips", "trip", trip())
-        for seq in range(1, 11):
-            box.push("trips", seq, seq)
-        body = box.packed("trips", 11)
-        first = box.send(body)
-    assert served.end(signal.SIGKILL) == -signal.SIGKILL
-
-    served.start()
-    with httpx.Client(base_url=served.url, timeout=QUICK) as client:
-        again = Box(client, key=key).send(body)
-        assert (again.status_code, again.content) == (200, first.content)
-        wait_for(lambda: len(shown(engine)) == 20, "all of it is applied")
+        body = box.packed("trips", number * 500 + 1)
+        with httpx.Client(base_url=served.url, timeout=QUICK) as client:
+            box.client = client
+            sending = threading.Thread(target=unheard, args=(box, body))
+            sending.start()
+            moment()
+            assert served.end(signal.SIGKILL) == -signal.SIGKILL
+            sending.join()
+        served.start()
+        with httpx.Client(base_url=served.url, timeout=QUICK) as client:
+            box.client = client
+            answer = box.send(body)
+            assert (answer.status_code, answer.json()["acked_through"]) == (200, (number + 1) * 500)
+            assert box.send(body).content == answer.content
+    wait_for(lambda: len(shown(engine, trips)) == 1500, "all of it is applied")
     assert served.end(signal.SIGTERM) == 0
     with db.read(engine) as connection:
         kept = db.rows(connection, select(entries.c.seq, entries.c.chain).order_by(entries.c.seq))
@@ -105,9 +118,15 @@ def test_killed_after_the_commit_and_before_the_answer_nothing_is_lost_or_double
     assert "Traceback" not in served.log.read_text()
 
 
-def shown(engine: Engine) -> list[db.Row]:
+def unheard(box: Box, body: bytes) -> None:
+    """Sends, and does not hear the answer."""
+    with contextlib.suppress(httpx.HTTPError):
+        box.send(body)
+
+
+def shown(engine: Engine, table: Table) -> list[db.Row]:
     with db.read(engine) as connection:
-        return db.rows(connection, select(trips.c.uid))
+        return db.rows(connection, select(table.c.depot_id))
 
 
 def test_the_commands_do_what_they_say(served: Served, tmp_path: Path) -> None:
