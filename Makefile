@@ -8,7 +8,7 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --all
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock screenshots binary lock-servers test-binary chaos-replay chaos-jobs chaos-ingest chaos-sync fuzz-api bench-start bench-tasks bench-history bench-ingest bench-web clean bench-central
+.PHONY: help setup run test check lock screenshots binary lock-servers test-binary chaos-replay chaos-jobs chaos-ingest chaos-sync fuzz-api bench-start bench-tasks bench-history bench-ingest bench-web bench-night clean bench-central
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,10 @@ bench-ingest: ## how many fixes a second are stored, how soon, and beside a floo
 bench-central: ## how many rows a second the central office takes and applies, SQLite and PostgreSQL
 	@$(SETUP) --with-postgresql
 	@exec $(BIN)/python -m tests.bench.central
+
+bench-night: ## 1,000 depots send their night to one centre at once, with SQLite and with PostgreSQL
+	@$(SETUP)
+	@exec $(BIN)/python -m tests.bench.night
 
 bench-web: ## the screen with 100,000 trips and invoices, 20 live clients and 500 fixes a second
 	@$(SETUP) --with-browser

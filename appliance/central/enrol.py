@@ -58,8 +58,9 @@ def key(connection: Connection, key_id: str) -> Key | None:
 
 
 def lock(tx: Tx, depot_id: int) -> Row:
-    """The depot's row, held until the transaction ends: what is a depot's changes one after another."""
-    found = row(tx, select(depots).where(depots.c.id == depot_id).with_for_update())
+    """The depot's row, held until the transaction ends: what is a depot's changes one after another. Not against those
+    who only refer to it: whoever applies its batches would wait for a reconciliation, which waits for them."""
+    found = row(tx, select(depots).where(depots.c.id == depot_id).with_for_update(key_share=True))
     assert found is not None
     return found
 
@@ -120,7 +121,7 @@ def revoke(tx: Tx, depot: str, *, who: str, now: datetime) -> int:
 def enrol(tx: Tx, given: Enrol, settings: Settings, centre_key: str, now: datetime) -> Enrolled:
     """A depot with its one-time code and the key that signed the request. Whoever asks again with the same key, because
     no answer came, is answered the same. An earlier key of the depot ends. Raises Refusal."""
-    found = row(tx, select(depots).where(depots.c.code == given.depot).with_for_update())
+    found = row(tx, select(depots).where(depots.c.code == given.depot).with_for_update(key_share=True))
     key_id = signing.key_id(given.depot, given.public_key)
     if (known := key(tx, key_id)) is not None:
         if why := known.ended(now):

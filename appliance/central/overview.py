@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select
 
-from appliance.central.db import value
+from appliance.central.db import Row, rows, value
 from appliance.central.tables import batches, depots, entries
 from appliance.storage import times
 
@@ -36,3 +36,11 @@ def figures(connection: Connection, now: datetime) -> Figures:
         rejected=value(connection, count.select_from(entries).where(entries.c.rejected_reason.is_not(None))),
         oldest_s=max(0.0, (now - oldest).total_seconds()) if oldest else 0.0,
     )
+
+
+def forgotten(connection: Connection, before: datetime, limit: int) -> list[Row]:
+    """`id` and `stream` of batches that were received before that and are not applied, the oldest first."""
+    query = select(batches.c.id, batches.c.stream).where(
+        batches.c.applied_at.is_(None), batches.c.received_at < times.text(before)
+    )
+    return rows(connection, query.order_by(batches.c.id).limit(limit))

@@ -17,8 +17,11 @@ from appliance.central.config import Settings
 from appliance.cli.depot import operator
 from appliance.cli.options import ID, json_option
 from appliance.cli.tables import local, print_list
+from appliance.errors import ConfigError
+from appliance.jobs import QUEUES
 
 Command = Callable[..., Any]
+PING_S = 5.0
 # SQLAlchemy and Alembic are imported where they are needed: half a second that `--help` does not wait for.
 
 
@@ -89,6 +92,42 @@ def serve(settings: Settings) -> int:
     log.configure("central", settings.log.level)
     served: int = importlib.import_module("web.central.main").main(settings)
     return served
+
+
+@central.command()
+@click.argument("queue", type=click.Choice(QUEUES))
+@click.option("--concurrency", type=click.IntRange(1, 64), default=1, help="Processes of it.")
+@with_settings
+def worker(settings: Settings, queue: str, concurrency: int) -> int:
+    """Work on what the servers of the centre put on QUEUE, where they share a Redis; Ctrl-C ends it."""
+    _check_redis(settings)
+    ended: int = importlib.import_module("tasks.central").worker(settings, queue, concurrency)
+    return ended
+
+
+@central.command()
+@with_settings
+def beat(settings: Settings) -> int:
+    """Ask the workers of the centre for what is due, in the foreground; one is enough, two do no harm."""
+    _check_redis(settings)
+    ended: int = importlib.import_module("tasks.central").beat(settings)
+    return ended
+
+
+@central.command()
+@click.argument("queue", type=click.Choice(QUEUES))
+@with_settings
+def ping(settings: Settings, queue: str) -> int:
+    """Say whether this machine's worker of QUEUE answers, by the exit code too."""
+    _check_redis(settings)
+    answers = importlib.import_module("tasks.central").answers(queue, PING_S)
+    click.echo("It answers." if answers else "It does not answer.")
+    return 0 if answers else 1
+
+
+def _check_redis(settings: Settings) -> None:
+    if not settings.central.redis:
+        raise ConfigError("workers need a Redis that they share with the servers", subject="central.redis")
 
 
 @central.command()

@@ -98,7 +98,7 @@ def received() -> list[int]:
 
 @pytest.fixture
 def centre(settings: Settings, engine: Engine, now: Clock, received: list[int]) -> Centre:
-    built = build(settings, engine, received.append)
+    built = build(settings, engine, lambda batch_id, _stream: received.append(batch_id))
     return Centre(**{name: getattr(built, name) for name in built.__slots__} | {"now": now})
 
 

@@ -71,7 +71,7 @@ def take_batch(request: AnyRequest, depot: FromPath[str], body: RawBody, centre:
     with write_tx(centre.engine) as tx:
         taken = receive.take(tx, signer.depot_id, key, opened, centre.now())
     if taken.batch_id is not None:
-        centre.received(taken.batch_id)
+        centre.received(taken.batch_id, opened.envelope.stream)
     return Response(taken.answer, media_type=JSON)
 
 

@@ -54,6 +54,7 @@ class _Scrape(Collector):
         build = GaugeMetricFamily("depotbox_build_info", "The version that runs; always 1", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
+        yield from self._queues()
         try:
             with read(self._centre.engine) as db:
                 found = overview.figures(db, self._centre.now())
@@ -67,6 +68,14 @@ class _Scrape(Collector):
         yield GaugeMetricFamily("depotbox_central_rows_rejected", "Rows that do not fit", found.rejected)
         oldest = "How long the oldest batch waits to be applied"
         yield GaugeMetricFamily("depotbox_central_oldest_batch_age_seconds", oldest, found.oldest_s)
+
+    def _queues(self) -> Iterator[Metric]:
+        lengths = self._centre.queues.lengths() if self._centre.queues else None
+        if lengths is not None:
+            found = GaugeMetricFamily("celery_queue_length", "Messages in the queue", labels=["queue"])
+            for queue, length in lengths.items():
+                found.add_metric([queue], length)
+            yield found
 
 
 HANDLERS: list[Any] = [healthz, metrics]

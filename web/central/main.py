@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
 
 from appliance import clock, log
-from appliance.central import identity, migrate
+from appliance.central import identity, migrate, work
 from appliance.central.apply import Applier
 from appliance.central.config import Settings
 from appliance.central.db import Engine, connect
 from appliance.errors import ConfigError
 from appliance.notify import notify
+from appliance.queues import Queues
 from appliance.wire import signing
 from web.central.app import create_app
-from web.central.parts import Centre
+from web.central.parts import Centre, Received
 from web.main import listen
 
 STOP_S = 5
@@ -36,23 +37,34 @@ def main(settings: Settings) -> int:
         try:
             migrate.migrate(engine, clock.now())
             identity.make_signing_key(settings)
-            applier = Applier(engine)
-            centre = build(settings, engine, lambda _id: applier.wake())
-            applier.start()
-            try:
+            with _applied(settings, engine) as received:
+                centre = build(settings, engine, received)
                 asyncio.run(_serve(_Server(_configuration(settings, centre)), [socket]))
-            finally:
-                applier.stop()
         finally:
             engine.dispose()
     _log.info("centre.stopped")
     return 0
 
 
-def build(settings: Settings, engine: Engine, received: Callable[[int], object]) -> Centre:
+@contextlib.contextmanager
+def _applied(settings: Settings, engine: Engine) -> Iterator[Received]:
+    """Where batches are applied: by the workers where there is a Redis, else by a thread of this process."""
+    if settings.central.redis:
+        yield work.Sender(settings).received
+        return
+    applier = Applier(engine)
+    applier.start()
+    try:
+        yield lambda _id, _stream: applier.wake()
+    finally:
+        applier.stop()
+
+
+def build(settings: Settings, engine: Engine, received: Received) -> Centre:
     """What the handlers need. Raises ConfigError where the key cannot be had."""
     key = identity.signing_key(settings.signing_key)
-    return Centre(settings, engine, key, signing.public_text(key), received, clock.now)
+    queues = Queues(url=settings.central.redis) if settings.central.redis else None
+    return Centre(settings, engine, key, signing.public_text(key), received, clock.now, queues)
 
 
 def _configuration(settings: Settings, centre: Centre) -> uvicorn.Config:
