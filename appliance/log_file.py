@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from appliance import sharing
+
 NAME = "depotbox.jsonl"
 LARGEST = 4 * 1024 * 1024
 """Bytes after which a new file is begun."""
@@ -45,7 +47,7 @@ class KeptLog(logging.Handler):
             if self._fd >= 0:
                 os.close(self._fd)
             self._fd = -1  # where the next line fails
-            self._fd = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = sharing.opened(self._file, os.O_WRONLY | os.O_APPEND)
         os.write(self._fd, line)  # one call: lines of several processes do not mix
         if os.fstat(self._fd).st_size >= LARGEST:
             self._move_on()

@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-from appliance import atomicfile
+from appliance import atomicfile, sharing
 from appliance.config import Mail, Settings
 from appliance.errors import Permanent, Transient, Unavailable
 
@@ -124,7 +124,8 @@ def _file(settings: Settings, message_id: str) -> Path:
 def _store(settings: Settings, mail: EmailMessage) -> None:
     folder = settings.outbox_dir
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sharing.make_folder(folder)
         atomicfile.write(_file(settings, str(mail["Message-ID"])), mail.as_bytes())
     except OSError as error:
         raise Transient(f"the mail cannot be stored: {error.strerror}", subject=str(folder)) from error

@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance import sharing
 from appliance.errors import ConfigError, Unavailable
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -104,16 +105,28 @@ class Paths:
         return Path(tempfile.gettempdir()) / f"depotbox-{os.getuid()}-{digest}"
 
     @property
+    def redis_dir(self) -> Path:
+        return self.run_dir / "redis"
+
+    @property
     def redis_socket(self) -> Path:
-        return self.run_dir / "redis.sock"
+        return self.redis_dir / "redis.sock"
+
+    @property
+    def mqtt_dir(self) -> Path:
+        return self.run_dir / "mqtt"
 
     @property
     def mqtt_socket(self) -> Path:
-        return self.run_dir / "mqtt.sock"
+        return self.mqtt_dir / "mqtt.sock"
 
     @property
     def mqtt_probe_socket(self) -> Path:
-        return self.run_dir / "mqtt-probe.sock"
+        return self.mqtt_dir / "mqtt-probe.sock"
+
+    @property
+    def units_marker(self) -> Path:
+        return self.run_dir / "systemd"  # there where the roles of this data folder are units of systemd
 
     @property
     def worker_locks_dir(self) -> Path:
@@ -128,7 +141,8 @@ class Paths:
         return self.data_dir / "supervisor.lock"  # not in run_dir, which may be deleted: two boxes must not meet
 
     def prepare(self) -> None:
-        """Makes every folder, private to the owner. Raises ConfigError where the data folder cannot be written."""
+        """Makes every folder that is not there yet, private to the owner. Raises ConfigError where the data folder
+        cannot be written."""
         try:
             self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (
@@ -137,9 +151,11 @@ class Paths:
                 self.secrets_dir,
                 self.mosquitto_dir,
                 self.run_dir,
+                self.redis_dir,
+                self.mqtt_dir,
                 self.worker_locks_dir,
             ):
-                folder.mkdir(mode=0o700, exist_ok=True)
+                sharing.make_folder(folder)
             probe = self.data_dir / ".writable"
             probe.write_bytes(b"")
             probe.unlink()
@@ -153,6 +169,8 @@ class Paths:
 
     def _check_run_dir(self) -> None:
         """A run folder in the shared temporary folder must be ours alone, or a neighbour could stand in for Redis."""
+        if self.run_dir.parent == self.data_dir:
+            return
         found = self.run_dir.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
             raise ConfigError(
@@ -160,6 +178,13 @@ class Paths:
                 subject=str(self.run_dir),
                 hint="remove it, or choose a data folder with a shorter path",
             )
+
+
+def credential(name: str) -> Path | None:
+    """The file of a secret that systemd handed to this role alone (`LoadCredential=`); None where it did not."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    file = Path(folder) / name if folder else None
+    return file if file and file.exists() else None
 
 
 def bundled() -> Path | None:

@@ -10,6 +10,8 @@ import os
 import uuid
 from pathlib import Path
 
+from appliance import sharing
+
 
 class WorkerLock:
     """Held from the making of the object to the end of the process. `name` is what a job row keeps."""
@@ -29,7 +31,7 @@ class WorkerLock:
         self.name = f"{os.getpid()}-{uuid.uuid4().hex}"
         path = self._folder / self.name
         while True:
-            self._fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self._fd = sharing.opened(path, os.O_RDWR)
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             if path.exists() and path.stat().st_ino == os.fstat(self._fd).st_ino:
                 return

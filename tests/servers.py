@@ -44,7 +44,7 @@ class Redis:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        file = self._paths.run_dir / "redis.conf"
+        file = self._paths.redis_dir / "redis.conf"
         file.write_text(redis_role.configuration(self._paths).replace("supervised systemd", "supervised no"))
         self._process = subprocess.Popen([native("redis-server"), file], stdout=subprocess.DEVNULL)
         wait_for(self._answers, "redis answers")

@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("appliance.cli.backup:backup", "Write a backup of the box into a file."),
     "restore": ("appliance.cli.backup:restore", "Put a backup in the place of the box's data."),
     "central": ("appliance.cli.central:central", "The central office: its server, its depots, what was paid there."),
+    "steward": ("appliance.cli.steward:steward", "Answer a request of a role, on an installed box (for systemd)."),
     "version": ("appliance.cli.version:version", "Show the version."),
 }
 """Every command: where it is ("module:attribute"), and its line in the help, which so needs no import."""

@@ -11,7 +11,7 @@ from appliance import lifeline, log, roles
 from appliance.cli.options import with_settings
 from appliance.config import Settings
 from appliance.errors import Busy, DepotError
-from appliance.supervisor import statusfile
+from appliance.supervisor import lock, statusfile
 
 
 @click.command()
@@ -20,11 +20,13 @@ from appliance.supervisor import statusfile
 def role(settings: Settings, name: str) -> int:
     """Run one role of the box in this process."""
     chosen = roles.find(name)
-    status = statusfile.read(settings.paths)
+    status = statusfile.of_supervisor(settings.paths)
     if status and os.environ.get(lifeline.PARENT) != str(status.supervisor_pid):
         raise Busy("a box already runs on this data folder", subject=f"role {name}", hint="depotbox status shows it")
     if parent := os.environ.pop(lifeline.PARENT, None):
         lifeline.die_with_parent(int(parent), signal.SIGTERM if chosen.native else signal.SIGKILL)
+    else:
+        lock.hold_as_role(settings.paths)
     log.configure(chosen.name, settings.log.level, kept=settings.paths.log_dir)
     try:
         return roles.run(chosen, settings)

@@ -15,7 +15,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from appliance import atomicfile, ca, clock, log
+from appliance import atomicfile, ca, clock, log, steward, units
 from appliance.config import Settings
 from appliance.errors import Unavailable
 from appliance.paths import Paths
@@ -69,12 +69,12 @@ def apply(paths: Paths, access: Access, pid: int | None) -> None:
     if pid is None:
         return
     with contextlib.suppress(ProcessLookupError), _pidfd(pid) as end:
-        signal.pidfd_send_signal(end, signal.SIGHUP)
+        _tell(paths, end)
         complaint = probe.check_rules(paths, password, own_password(paths, "warden"), end)
         if complaint is None and _on_disk(paths, written) != written:
             complaint = "its files have changed since they were written"
         if complaint is not None:
-            _stop(end)
+            _stop(paths, end)
             _log.error("mosquitto.rules_not_kept", complaint=complaint)
             raise Unavailable(
                 f"the broker did not keep to its rules and was stopped: {complaint}",
@@ -141,7 +141,19 @@ def _pidfd(pid: int) -> Iterator[int]:
         os.close(end)
 
 
-def _stop(end: int) -> None:
+def _tell(paths: Paths, end: int) -> None:
+    """Has the broker read its files anew."""
+    if units.in_charge(paths):
+        steward.ask("reload-broker")
+    else:
+        signal.pidfd_send_signal(end, signal.SIGHUP)
+
+
+def _stop(paths: Paths, end: int) -> None:
+    if units.in_charge(paths):
+        steward.ask("restart-broker")  # within TimeoutStopSec of its unit it has ended, or is killed
+        select.select([end], [], [], 2 * _STOP_S)
+        return
     for number in (signal.SIGTERM, signal.SIGKILL):
         signal.pidfd_send_signal(end, number)
         if select.select([end], [], [], _STOP_S)[0]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from appliance import atomicfile, clock, log
+from appliance import atomicfile, clock, log, units
 from appliance.config import Mqtt, Settings
 from appliance.errors import ConfigError
-from appliance.paths import Paths
+from appliance.paths import Paths, credential
 from appliance.servers import accounts as files
 from appliance.servers import native
 from appliance.servers.rehearsal import rehearse
@@ -76,13 +76,14 @@ keyfile {folder}/server.key
 _CERTIFICATE = """\
 require_certificate true
 use_identity_as_username true
-cafile {ca}
+cafile {folder}/ca.crt
 crlfile {folder}/devices.crl
 """
 
 
 def main(settings: Settings) -> int:
     """Writes the configuration and becomes mosquitto."""
+    from appliance import ca
     from appliance.servers import (
         access,
         tls,
@@ -96,18 +97,19 @@ def main(settings: Settings) -> int:
         atomicfile.write(paths.mosquitto_dir / "own.passwords", files.own_passwords_file(passwords))
         atomicfile.write(paths.mosquitto_dir / "own.acl", files.own_acl_file())
         access.prepare(paths, access.read(paths), files.new_password())
+        atomicfile.write(paths.mosquitto_dir / "ca.crt", ca.public(paths))
         # Before the lock opens: from here on a change of the devices reaches this process. Should it come before
         # mosquitto listens to SIGHUP, the process ends by it, and its next start reads the new files.
         atomicfile.write(_pid_file(paths), str(os.getpid()))
     _set_damaged_store_aside(paths)
-    os.chdir(paths.run_dir)
+    os.chdir(paths.mqtt_dir)
     native.become("mosquitto", "-c", str(paths.mosquitto_dir / "mosquitto.conf"))
 
 
 def configuration(settings: Settings) -> str:
     """mosquitto.conf.
 
-    The sockets are named relative to `run_dir`, mosquitto's working folder: its parser ends that path at a space.
+    The sockets are named relative to `mqtt_dir`, mosquitto's working folder: its parser ends that path at a space.
     The canary's is the last listener (`probe.py` says why).
     A payload of up to twice `limits.payload_bytes` reaches the bridge, which rejects what is above the limit by name.
     Above that the broker acknowledges the message and drops it, so that the device goes on with its next one (an
@@ -119,7 +121,7 @@ def configuration(settings: Settings) -> str:
         user="user root\n" if os.geteuid() == 0 else "",  # else it changes user, which clears the parent-death signal
         pid_file=_pid_file(paths),
         folder=paths.mosquitto_dir,
-        socket=paths.mqtt_socket.relative_to(paths.run_dir),
+        socket=paths.mqtt_socket.name,
         message_bytes=2 * settings.limits.payload_bytes,
         packet_bytes=4 * settings.limits.payload_bytes,
         devices=_devices_listeners(settings.mqtt, paths),
@@ -134,10 +136,9 @@ def _devices_listeners(mqtt: Mqtt, paths: Paths) -> str:
     if mqtt.certificate_port:
         listeners.append((f"{mqtt.certificate_port}{everywhere}", _CERTIFICATE + _TLS))
     listeners.append((f"{mqtt.port} {mqtt.host}", _LOGIN))
-    listeners.append((f"0 {paths.mqtt_probe_socket.relative_to(paths.run_dir)}", _LOGIN))
+    listeners.append((f"0 {paths.mqtt_probe_socket.name}", _LOGIN))
     return "\n".join(
-        (_OF_DEVICES + more).format(address=address, folder=paths.mosquitto_dir, ca=paths.ca_certificate)
-        for address, more in listeners
+        (_OF_DEVICES + more).format(address=address, folder=paths.mosquitto_dir) for address, more in listeners
     )
 
 
@@ -150,7 +151,7 @@ def make_secrets(paths: Paths) -> None:
 
 def own_password(paths: Paths, name: str) -> str:
     """The password of the box's own accounts, such as `bridge`. Raises ConfigError before `init` has made it."""
-    file = _secret_file(paths, name)
+    file = credential(f"mqtt-{name}") or _secret_file(paths, name)
     try:
         return file.read_text(encoding="ascii")
     except OSError as error:
@@ -161,6 +162,8 @@ def own_password(paths: Paths, name: str) -> str:
 
 def running_pid(paths: Paths) -> int | None:
     """The process of the broker of this data folder; None when it does not run."""
+    if units.in_charge(paths):
+        return units.main_pid("mosquitto")  # the processes of other roles' users cannot be seen
     try:
         pid = int(_pid_file(paths).read_text())
         running = b"mosquitto" in Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -174,7 +177,7 @@ def _secret_file(paths: Paths, name: str) -> Path:
 
 
 def _pid_file(paths: Paths) -> Path:
-    return paths.run_dir / "mosquitto.pid"
+    return paths.mqtt_dir / "mosquitto.pid"
 
 
 def _set_damaged_store_aside(paths: Paths) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NewType
 
 from sqlite_utils import Database
 
+from appliance import sharing
 from appliance.errors import Busy, ConfigError, DiskFull
 
 Row = dict[str, Any]
@@ -43,6 +44,8 @@ def open_depot(path: Path) -> Database:
 
 def connect(path: Path) -> Database:
     """Opens or creates an SQLite file with the settings above; used for `depot.db` and the GPS day files."""
+    with suppress(OSError):  # SQLite says what is wrong
+        sharing.touch(path)  # what SQLite makes, its group cannot write to; -wal and -shm get the mode of the file
     conn = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
     _into_wal(conn)
     conn.execute("PRAGMA synchronous=FULL")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from appliance import atomicfile, log
+from appliance import atomicfile, log, sharing
 from appliance.storage.db import Tx, connect, value, write_tx
 from appliance.storage.gps_rows import DAY_SCHEMA
 from appliance.storage.migrations import statements
@@ -182,6 +182,7 @@ def _make(file: Path) -> None:
                 # Of no vehicle: the next ones have higher numbers than the watermark of the file before.
                 tx.conn.execute("INSERT INTO changes VALUES (?, 0, 0, 0)", (int(time.time()),))
         db.conn.close()  # writes the whole file and removes its WAL
+        draft.chmod(sharing.file_mode(file.parent))
         with suppress(FileExistsError):  # another process was quicker
             os.link(draft, file)
     atomicfile.sync_folder(file.parent)

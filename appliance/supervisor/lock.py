@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from appliance import sharing
 from appliance.errors import Busy
 from appliance.paths import Paths
 
@@ -18,19 +19,32 @@ def hold(paths: Paths) -> Iterator[None]:
 
     Raises Busy when another supervisor has it.
     """
-    handle = os.open(paths.supervisor_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = _taken(paths, fcntl.LOCK_EX)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Busy(
-                "a box already runs on this data folder",
-                subject=str(paths.data_dir),
-                hint="stop it first, or choose another folder with --data-dir; `depotbox status` shows it",
-            ) from error
         yield
     finally:
         os.close(handle)
+
+
+def hold_as_role(paths: Paths) -> None:
+    """For a role that no supervisor of ours started: as long as this process lives no supervisor starts on the data
+    folder, while other such roles do. Raises Busy when a supervisor, or a restore, has the folder."""
+    if paths.data_dir.is_dir():  # else it is `init`, which makes it
+        _taken(paths, fcntl.LOCK_SH)  # the kernel lets go of it at the end of the process
+
+
+def _taken(paths: Paths, how: int) -> int:
+    handle = sharing.opened(paths.supervisor_lock, os.O_RDWR)
+    try:
+        fcntl.flock(handle, how | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise Busy(
+            "a box already runs on this data folder",
+            subject=str(paths.data_dir),
+            hint="stop it first, or choose another folder with --data-dir; `depotbox status` shows it",
+        ) from error
+    return handle
 
 
 def held_by(paths: Paths, pid: int) -> bool:

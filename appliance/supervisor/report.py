@@ -15,7 +15,8 @@ from appliance.supervisor import statusfile
 
 class RoleReport(msgspec.Struct, frozen=True, kw_only=True):
     """One role. `memory_bytes` is the proportional set size of its process and all below it: pages that several
-    processes share count once in the sum. None where it does not run, or where this user may not look."""
+    processes share count once in the sum; under systemd it is what its unit takes. None where it does not run, or where
+    this user may not look."""
 
     name: str
     state: str
@@ -58,7 +59,7 @@ def _measure_role(role: statusfile.RoleStatus) -> RoleReport:
         else None,
         restarts=role.restarts,
         last_exit=role.last_exit,
-        memory_bytes=_memory_bytes(role.pid, below=True) if role.pid is not None else None,
+        memory_bytes=role.memory_bytes or (_memory_bytes(role.pid, below=True) if role.pid is not None else None),
     )
 
 

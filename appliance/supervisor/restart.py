@@ -7,7 +7,7 @@ import os
 import signal
 from datetime import datetime
 
-from appliance import roles
+from appliance import roles, steward, units
 from appliance.config import Settings
 from appliance.errors import Refused, Unavailable
 from appliance.storage import audit
@@ -16,12 +16,16 @@ from appliance.supervisor import statusfile
 
 
 def restart(tx: Tx, settings: Settings, name: str, *, who: str, now: datetime) -> None:
-    """Asks the role to end (SIGTERM); a worker finishes its job first. The supervisor starts it again. Raises NotFound
-    for an unknown role, Refused for one that runs once, Unavailable where it does not run under the box's supervisor.
-    """
+    """Asks the role to end (SIGTERM); a worker finishes its job first. The supervisor, or systemd, starts it again.
+    Raises NotFound for an unknown role, Refused for one that runs once, Unavailable where it does not run under the
+    box's supervisor, or the steward does not answer."""
     role = roles.find(name)
     if role.once or role.demo_only:
         raise Refused("it runs once, when the box starts", subject=f"role {name}")
+    if units.in_charge(settings.paths) and statusfile.of_supervisor(settings.paths) is None:
+        audit.record(tx, who, "role.restarted", "role", name, now)
+        steward.ask("restart", name)
+        return
     pid = statusfile.pid_of(settings.paths, name)
     if pid is None:
         hint = "it is started again by itself; depotbox status shows it"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from appliance import atomicfile
+from appliance import atomicfile, units
 from appliance.errors import Unavailable
 from appliance.paths import Paths
 from appliance.supervisor import lock
@@ -14,7 +14,8 @@ from appliance.supervisor import lock
 
 class RoleStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One role. `started_monotonic_s` is of the system's monotonic clock, which every process of this boot shares: an
-    uptime counted from it is right whatever was done to the wall clock meanwhile."""
+    uptime counted from it is right whatever was done to the wall clock meanwhile. `memory_bytes`: as systemd counts it,
+    the kernel's caches included, where it looks after the roles."""
 
     name: str
     state: str
@@ -23,6 +24,7 @@ class RoleStatus(msgspec.Struct, frozen=True, kw_only=True):
     started_monotonic_s: float | None
     restarts: int
     last_exit: str | None
+    memory_bytes: int | None = None
 
 
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +42,18 @@ def write(path: Path, status: RunStatus) -> None:
 
 
 def read(paths: Paths) -> RunStatus | None:
-    """The run on this data folder; None when there is none (the file of an earlier run does not count).
+    """The run on this data folder, whoever looks after it: `depotbox run`, or systemd. None when there is none. Raises
+    like `of_supervisor`."""
+    found = of_supervisor(paths)
+    if found is None and units.in_charge(paths):
+        from appliance.supervisor import unitstatus  # here: it makes what is defined here
+
+        return unitstatus.read()
+    return found
+
+
+def of_supervisor(paths: Paths) -> RunStatus | None:
+    """The run of `depotbox run`; None when there is none (the file of an earlier run does not count).
 
     Raises Unavailable to a user who may not look: "not running" could be untrue.
     """

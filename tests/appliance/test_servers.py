@@ -166,12 +166,12 @@ def test_redis_saves_nothing(settings: Settings, role: Role) -> None:
         client.set("a", 1)
     process.terminate()
     assert process.wait(timeout=10) == 0
-    assert not [path for path in settings.paths.run_dir.iterdir() if path.suffix in (".rdb", ".aof")]
+    assert not [path for path in settings.paths.redis_dir.iterdir() if path.suffix in (".rdb", ".aof")]
 
 
 def test_the_configuration_of_redis_bears_any_path() -> None:
     paths = config.load(environ={"DEPOTBOX_STORAGE__DATA_DIR": '/tmp/a "b" \\c'}).paths
-    assert 'unixsocket "/tmp/a \\"b\\" \\\\c/run/redis.sock"' in redis.configuration(paths)
+    assert 'unixsocket "/tmp/a \\"b\\" \\\\c/run/redis/redis.sock"' in redis.configuration(paths)
 
 
 def test_bundled_libraries_are_for_the_bundled_program_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,7 +359,7 @@ def test_a_broker_that_is_just_starting_can_be_told_already(
     monkeypatch.chdir(settings.paths.data_dir)
     monkeypatch.setattr(native, "become", lambda *_: None)
     mosquitto.main(settings)
-    assert (settings.paths.run_dir / "mosquitto.pid").read_text() == str(os.getpid())
+    assert (settings.paths.mqtt_dir / "mosquitto.pid").read_text() == str(os.getpid())
 
 
 def test_the_own_passwords_are_private_and_made_once(settings: Settings) -> None:
