@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from appliance import jobs
+from appliance import jobs, versions
 from appliance.domain import trip
 from appliance.domain.trip import CancelledBy, Event, LevelOfService, State
-from appliance.errors import InputError, NotFound, Refused
+from appliance.errors import InputError, NotFound
 from appliance.events import Event as LiveEvent
 from appliance.storage import invoices, payers, people, times, trips, vehicles
 from appliance.storage.db import Row, Tx
@@ -157,16 +157,13 @@ def patient_of(tx: Tx, name: str | None, now: datetime) -> int | None:
 
 
 def must_be(tx: Tx, trip_id: int, version: int | None) -> None:
-    """Raises Refused where the trip is not as somebody saw it who decides now. `None`: they did not say."""
+    """Raises Outdated where the trip is not as somebody saw it who decides now. `None`: they did not say."""
     found = trips.get(tx, trip_id)
-    if found is None or version is None or found["version"] == version:
-        return
-    state = trip.STATE_WORDS[State(found["state"])]
-    raise Refused(
-        f"the trip was changed meanwhile; it is {state} now",
-        subject=f"trip {trip_id}",
-        hint="look at what happened to it, then decide again",
-    )
+    if found is not None:
+        state = trip.STATE_WORDS[State(found["state"])]
+        versions.must_be(
+            found, version, f"trip {trip_id}", lambda: f"the trip was changed meanwhile; it is {state} now"
+        )
 
 
 def apply(

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 from sqlite_utils import Database
 
-from appliance import typed
+from appliance import typed, versions
 from appliance.errors import InputError, NotFound, Refused
 from appliance.storage import audit, people, shifts, times, trips, users
 from appliance.storage.db import Row, Tx
@@ -47,9 +47,11 @@ def add(tx: Tx, code: str, details: DriverDetails, *, who: str, now: datetime) -
     return _audited(tx, code, "driver.added", who, now)
 
 
-def change(tx: Tx, code: str, details: DriverDetails, *, who: str, now: datetime) -> Row:
-    """Changes what `details` gives. Raises NotFound and InputError."""
+def change(tx: Tx, code: str, details: DriverDetails, *, version: int | None = None, who: str, now: datetime) -> Row:
+    """Changes what `details` gives. Raises NotFound, InputError, and Outdated where the driver is not of the
+    `version`."""
     found = get(tx, code)
+    versions.must_be_seen(tx, found, version, "driver", f"driver {code}")
     changed = {name: value for name, value in _columns(tx, details).items() if found[name] != value}
     if not changed:
         return found

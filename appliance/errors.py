@@ -47,6 +47,10 @@ class Refused(DepotError):
     exit_code = 65  # EX_DATAERR
 
 
+class Outdated(Refused):
+    """Somebody else changed it since it was looked at: look again, then decide again."""
+
+
 class Busy(DepotError):
     """Somebody else holds it now; trying again later helps."""
 

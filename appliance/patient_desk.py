@@ -11,7 +11,7 @@ from datetime import datetime
 from msgspec import UNSET, Struct, UnsetType
 from sqlite_utils import Database
 
-from appliance import mailer, typed
+from appliance import mailer, typed, versions
 from appliance.config import Settings
 from appliance.domain.trip import LevelOfService
 from appliance.errors import InputError, NotFound, Refused
@@ -76,10 +76,12 @@ def search(tx: Tx, query: str, *, who: str, now: datetime) -> tuple[list[Row], i
     return [_record(tx, one) for one in shown], len(found)
 
 
-def change(tx: Tx, id: int, details: PatientDetails, *, who: str, now: datetime) -> None:
+def change(tx: Tx, id: int, details: PatientDetails, *, version: int | None = None, who: str, now: datetime) -> None:
     """Changes what `details` gives, also of the payer that the patient is. Invoices that were issued stay as they are.
-    Raises NotFound, InputError, and Refused for who was erased."""
+    Raises NotFound, InputError, Refused for who was erased, and Outdated where the record is not of the `version`.
+    """
     found = _kept(tx, id)
+    versions.must_be_seen(tx, found, version, "patient", f"patient {id}")
     changed = typed.changed(details, _CHECKS, found)
     if "name" in changed:
         _must_be_new(tx, changed["name"])
@@ -91,6 +93,7 @@ def change(tx: Tx, id: int, details: PatientDetails, *, who: str, now: datetime)
         same = {name: value for name, value in changed.items() if name in payer and payer[name] == found[name]}
         if same:
             payers.change(tx, payer["id"], now, **same)
+            audit.record(tx, who, "payer.changed", "payer", payer["uid"], now, ", ".join(sorted(same)))
     _audit(tx, found, "patient.changed", who, now, ", ".join(sorted(changed)))
 
 

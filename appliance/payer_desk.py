@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from appliance import invoice_desk, typed
+from appliance import invoice_desk, typed, versions
 from appliance.config import Settings
 from appliance.errors import InputError, NotFound, Refused
 from appliance.jobs import Ask
@@ -77,9 +77,11 @@ def add(tx: Tx, new: NewPayer, settings: Settings, *, who: str, now: datetime) -
     return id, invoice_desk.ask_for_unblocked(tx, settings, now)
 
 
-def change(tx: Tx, id: int, details: PayerDetails, *, who: str, now: datetime) -> None:
-    """Changes what `details` gives; invoices that were issued stay as they are. Raises NotFound and InputError."""
+def change(tx: Tx, id: int, details: PayerDetails, *, version: int | None = None, who: str, now: datetime) -> None:
+    """Changes what `details` gives; invoices that were issued stay as they are. Raises NotFound, InputError, and
+    Outdated where the payer is not of the `version`."""
     found = get(tx, id)
+    versions.must_be_seen(tx, found, version, "payer", f"payer {id}")
     changed = typed.changed(details, _CHECKS, found)
     if "name" in changed:
         if found["kind"] == "patient":

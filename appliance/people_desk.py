@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from msgspec import UNSET, Struct, UnsetType
 
-from appliance import jobs, passwords, typed
+from appliance import jobs, passwords, typed, versions
 from appliance.domain.access import Role
 from appliance.errors import InputError, NotFound, Refused
 from appliance.jobs import Ask
@@ -46,10 +46,14 @@ def add_user_with_link(tx: Tx, email: str, name: str, role: str, *, who: str, no
     return password_link(tx, found["email"], who=who, now=now)
 
 
-def change_user(tx: Tx, email: str, details: UserDetails, *, who: str, now: datetime) -> None:
+def change_user(
+    tx: Tx, email: str, details: UserDetails, *, version: int | None = None, who: str, now: datetime
+) -> None:
     """Changes what `details` gives. With another address earlier links to choose a password stop to work: they went to
-    the old one. Raises NotFound, InputError, and Refused like `set_role`."""
+    the old one. Raises NotFound, InputError, Refused like `set_role`, and Outdated where the user is not of the
+    `version`."""
     found = _user(tx, email)
+    versions.must_be_seen(tx, found, version, "user", f"user {email}")
     changed = typed.changed(details, _CHECKS, found)
     if changed:
         users.change(tx, found["id"], **changed)

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from appliance import invoice_desk, payer_desk
+from appliance import invoice_desk, payer_desk, versions
 from appliance.config import Settings
 from appliance.domain.fare import Rate, Unit
 from appliance.domain.trip import LevelOfService
@@ -61,13 +61,16 @@ def add(tx: Tx, payer_id: int, new: NewRate, settings: Settings, *, who: str, no
     return id, invoice_desk.ask_for_unblocked(tx, settings, now)
 
 
-def correct(tx: Tx, id: int, new: NewRate, settings: Settings, *, who: str, now: datetime) -> list[Ask]:
+def correct(
+    tx: Tx, id: int, new: NewRate, settings: Settings, *, version: int | None = None, who: str, now: datetime
+) -> list[Ask]:
     """Puts right what was entered wrongly: a rate by which nothing was billed gets other prices, another level or other
     days. Trips that waited for a rate are billed.
 
-    Raises NotFound, InputError, and Refused where an invoice stands on the rate, or the days overlap with another's.
+    Raises NotFound, InputError, Refused where an invoice stands on the rate, or the days overlap with another's, and
+    Outdated where the rate is not of the `version`.
     """
-    found, rate = get(tx, id), _rate(new, settings)
+    found, rate = _seen(tx, id, version), _rate(new, settings)
     first, last = _days(found)
     if billed := invoices.billed_between(tx, found["payer_id"], found["level"], first, last):
         hint = "end it, and add one that begins later"
@@ -79,10 +82,10 @@ def correct(tx: Tx, id: int, new: NewRate, settings: Settings, *, who: str, now:
     return invoice_desk.ask_for_unblocked(tx, settings, now)
 
 
-def end(tx: Tx, id: int, last_day: date, *, who: str, now: datetime) -> None:
-    """The rate is valid through that day and no longer. Raises NotFound, InputError for a day before its first, and
-    Refused where an invoice stands on it after that day, or another rate follows before it."""
-    found = get(tx, id)
+def end(tx: Tx, id: int, last_day: date, *, version: int | None = None, who: str, now: datetime) -> None:
+    """The rate is valid through that day and no longer. Raises NotFound, InputError for a day before its first, Refused
+    where an invoice stands on it after that day, or another rate follows before it, and Outdated like `correct`."""
+    found = _seen(tx, id, version)
     first, last = _days(found)
     if last_day < first:
         raise InputError("expected a day that is not before the first one", subject=f"valid_to {last_day}")
@@ -104,9 +107,18 @@ def get(tx: Tx, id: int) -> Row:
     return found
 
 
+def _seen(tx: Tx, id: int, version: int | None) -> Row:
+    """The rate, as somebody saw it who decides now. Raises NotFound, and Outdated where it is not of that version."""
+    found = get(tx, id)
+    payer = payer_desk.get(tx, found["payer_id"])
+    versions.must_be_seen(tx, found, version, "payer", _said_of(found), audited_as=payer["uid"])
+    return found
+
+
 def _rate(new: NewRate, settings: Settings) -> Rate:
     try:
-        new = msgspec.convert(msgspec.to_builtins(new), NewRate)  # whoever made it: the bounds hold
+        given = {name: getattr(new, name) for name in NewRate.__struct_fields__}
+        new = msgspec.convert(msgspec.to_builtins(given), NewRate)  # whoever made it: the bounds hold
     except msgspec.ValidationError as error:
         raise InputError(str(error), subject="rate") from error
     if new.valid_to and new.valid_to < new.valid_from:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from sqlite_utils import Database
 
-from appliance import jobs
+from appliance import jobs, versions
 from appliance.errors import InputError, NotFound, Refused
 from appliance.jobs import Ask
 from appliance.storage import audit, schedules
@@ -61,11 +61,12 @@ def change(
     crontab: str | None,
     zone: str | None,
     arguments: str | None,
+    version: int | None = None,
     who: str,
     now: datetime,
 ) -> None:
     """Adds an entry or changes the one of that name; what is None stays as it is. Raises InputError for what is
-    wrong, before anything is changed."""
+    wrong, before anything is changed, and Outdated where the entry is not of the `version`."""
     if not NAME.fullmatch(name):
         hint = "up to 64 letters, digits, dots, hyphens and underscores, a letter or digit first"
         raise InputError("this cannot be the name of an entry", subject=f"schedule {name[:80]!r}", hint=hint)
@@ -78,6 +79,10 @@ def change(
         raise _no_zone(zone)
     with write_tx(db) as tx:
         known = schedules.get(tx, name)
+        if version is not None:
+            if known is None:
+                raise unknown(name)
+            versions.must_be_seen(tx, known, version, "schedule", f"schedule {name}", audited_as=name)
         wire_name = task or (known["task"] if known else None)
         if not wire_name:
             raise InputError("a new entry needs its task", subject=f"schedule {name}")

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from msgspec import UNSET, Struct, UnsetType
 from sqlite_utils import Database
 
-from appliance import typed
+from appliance import typed, versions
 from appliance.config import Settings
 from appliance.domain.trip import LevelOfService, carries
 from appliance.errors import InputError, NotFound, Refused
@@ -41,10 +41,11 @@ _CHECKS: dict[str, typed.Check] = {
 }
 
 
-def change(tx: Tx, code: str, details: VehicleDetails, *, who: str, now: datetime) -> Event:
-    """Changes what `details` gives. Raises NotFound, InputError, and Refused where a trip that the vehicle has needs a
-    level of service that it would lose."""
+def change(tx: Tx, code: str, details: VehicleDetails, *, version: int | None = None, who: str, now: datetime) -> Event:
+    """Changes what `details` gives. Raises NotFound, InputError, Refused where a trip that the vehicle has needs a
+    level of service that it would lose, and Outdated where the vehicle is not of the `version`."""
     found = _get(tx, code)
+    versions.must_be_seen(tx, found, version, "vehicle", f"vehicle {code}")
     changed = typed.changed(details, _CHECKS, found)
     for trip in trips.open_of(tx, "vehicle_id", found["id"]) if "levels" in changed else []:
         if not carries([LevelOfService(level) for level in changed["levels"].split()], LevelOfService(trip["level"])):

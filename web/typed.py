@@ -30,6 +30,14 @@ def number(typed: Mapping[str, str], name: str) -> int | None:
         return int(given) if given else None
 
 
+def version(typed: Mapping[str, str]) -> int:
+    """Which version of a thing the form was opened with. Raises InputError where it does not say."""
+    try:
+        return int(typed.get("version", ""))
+    except ValueError as error:
+        raise InputError("the page is out of date; load it again") from error
+
+
 def day(typed: Mapping[str, str], name: str) -> date | None:
     """A day, None where the field is empty."""
     given = typed.get(name, "").strip()

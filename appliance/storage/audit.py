@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlite_utils import Database
 
 from appliance.storage import times
-from appliance.storage.db import Row, Tx, insert, rows, value
+from appliance.storage.db import Row, Tx, insert, row, rows, value
 
 
 def record(tx: Tx, who: str, action: str, subject: str, subject_uid: str, now: datetime, detail: str = "") -> None:
@@ -32,6 +32,17 @@ def of_subject(db: Database, subject: str, subject_uid: str, limit: int) -> list
         subject,
         subject_uid,
         limit,
+    )
+
+
+def last_decision(db: Database, subject: str, subject_uid: str) -> Row | None:
+    """What was done to one last; that somebody looked at it does not count."""
+    return row(
+        db,
+        "SELECT at, who, action, detail FROM audit_log WHERE subject = ? AND subject_uid = ?"
+        " AND action NOT LIKE '%.viewed' ORDER BY id DESC LIMIT 1",
+        subject,
+        subject_uid,
     )
 
 

@@ -180,3 +180,9 @@ def update(tx: Tx, table: str, id: int | str, **columns: Any) -> bool:
     sets = ", ".join(f"{name} = ?" for name in columns)
     cursor = tx.conn.execute(f"UPDATE {table} SET {sets} WHERE id = ?", (*columns.values(), id))
     return cursor.rowcount == 1
+
+
+def revise(tx: Tx, table: str, id: int, **columns: Any) -> None:
+    """Sets columns of a row that people edit, and moves its `version` on."""
+    sets = ", ".join(f"{name} = ?" for name in columns)
+    tx.conn.execute(f"UPDATE {table} SET {sets}, version = version + 1 WHERE id = ?", (*columns.values(), id))

@@ -10,7 +10,7 @@ from sqlite_utils import Database
 from appliance.domain.fare import Rate
 from appliance.domain.trip import LevelOfService
 from appliance.storage import sync_log, times, uids
-from appliance.storage.db import Row, Tx, insert, row, rows, update, value
+from appliance.storage.db import Row, Tx, insert, revise, row, rows, value
 
 _CHOSEN = "kind = coalesce(?1, kind) AND (?2 = '' OR kind <> 'patient' AND instr(lower(name), lower(?2)) > 0)"
 
@@ -45,7 +45,7 @@ def add(
 
 
 def change(tx: Tx, id: int, now: datetime, **columns: Any) -> None:
-    update(tx, "payers", id, **columns)
+    revise(tx, "payers", id, **columns)
     _log(tx, id, now)
 
 
@@ -84,7 +84,7 @@ def add_rate(tx: Tx, payer_id: int, rate: Rate, now: datetime) -> int:
 
 def change_rate(tx: Tx, id: int, rate: Rate, now: datetime) -> None:
     """Puts other days and prices in the place of a rate's."""
-    update(tx, "rates", id, **_columns(rate))
+    revise(tx, "rates", id, **_columns(rate))
     _log_rate(tx, id, now)
 
 
@@ -113,7 +113,7 @@ def _columns(rate: Rate) -> dict[str, Any]:
 
 def close_rate(tx: Tx, id: int, valid_to: date, now: datetime) -> None:
     """The rate ends on that day."""
-    update(tx, "rates", id, valid_to=valid_to.isoformat())
+    revise(tx, "rates", id, valid_to=valid_to.isoformat())
     _log_rate(tx, id, now)
 
 
@@ -140,7 +140,7 @@ def _log_rate(tx: Tx, id: int, now: datetime) -> None:
         id,
     )
     assert found is not None
-    del found["id"], found["payer_id"]
+    del found["id"], found["payer_id"], found["version"]
     sync_log.append(tx, "reference", "rate", found.pop("uid"), found, now)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from appliance.storage import sync_log, times, uids
-from appliance.storage.db import Row, Tx, insert, row, rows, update, value
+from appliance.storage.db import Row, Tx, insert, revise, row, rows, value
 
 
 def add_driver(tx: Tx, code: str, name: str, now: datetime, **columns: Any) -> int:
@@ -19,7 +19,7 @@ def add_driver(tx: Tx, code: str, name: str, now: datetime, **columns: Any) -> i
 
 def change_driver(tx: Tx, id: int, now: datetime, **columns: Any) -> None:
     """Sets columns. The centre learns only whether the driver is in service."""
-    update(tx, "drivers", id, **columns)
+    revise(tx, "drivers", id, **columns)
     if "disabled_at" in columns:
         _log_driver(tx, id, now)
 
@@ -53,7 +53,7 @@ def add_patient(tx: Tx, name: str, now: datetime, **columns: Any) -> int:
 
 def change_patient(tx: Tx, id: int, **columns: Any) -> None:
     """Sets columns. The centre learns nothing of patients."""
-    update(tx, "patients", id, **columns)
+    revise(tx, "patients", id, **columns)
 
 
 def patients(db: Database) -> list[Row]:

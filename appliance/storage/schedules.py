@@ -87,7 +87,7 @@ def put(tx: Tx, name: str, task: str, arguments: str, every_s: float | None, cro
     tx.conn.execute(
         "INSERT INTO schedules (name, task, arguments, every_s, crontab, zone) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET task = excluded.task, arguments = excluded.arguments, every_s = excluded.every_s,"
-        " crontab = excluded.crontab, zone = excluded.zone, next_run_at = NULL",
+        " crontab = excluded.crontab, zone = excluded.zone, next_run_at = NULL, version = version + 1",
         (name, task, arguments, every_s, crontab, zone),
     )
 
@@ -95,7 +95,8 @@ def put(tx: Tx, name: str, task: str, arguments: str, every_s: float | None, cro
 def enable(tx: Tx, name: str, enabled: bool) -> bool:
     """Pauses an entry or lets it go on, planned anew. False where there is none."""
     cursor = tx.conn.execute(
-        "UPDATE schedules SET enabled = ?, next_run_at = NULL WHERE name = ?", (int(enabled), name)
+        "UPDATE schedules SET enabled = ?, next_run_at = NULL, version = version + 1 WHERE name = ?",
+        (int(enabled), name),
     )
     return cursor.rowcount == 1
 

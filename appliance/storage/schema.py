@@ -1,7 +1,8 @@
 """The first migration of `depot.db`. Never edited after a release: a change is a new migration.
 
 Conventions: `id` is local, `uid` is a ULID that the central office knows; `*_at` is UTC text (see times.py); amounts
-are integer minor units (`*_cents`); states are the words of `appliance/domain`.
+are integer minor units (`*_cents`); states are the words of `appliance/domain`. `version` moves on with each change
+that a person may have to know of before the next one: who decides says which they saw (appliance/versions.py).
 """
 
 FIRST = """
@@ -10,7 +11,8 @@ CREATE TABLE identity (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE users (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, email TEXT NOT NULL UNIQUE COLLATE NOCASE, name TEXT NOT NULL,
   role TEXT NOT NULL CHECK (role IN ('administrator', 'dispatcher', 'biller', 'viewer')),
-  password_hash TEXT, wants_email INTEGER NOT NULL DEFAULT 1, disabled_at TEXT, created_at TEXT NOT NULL
+  password_hash TEXT, wants_email INTEGER NOT NULL DEFAULT 1, disabled_at TEXT, created_at TEXT NOT NULL,
+  version INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 
 -- Only the hash of a token is kept; a link works once, until it expires.
@@ -45,7 +47,7 @@ CREATE TABLE patients (
   born_on TEXT,                          -- as a manifest said it: tells two of one name apart
   level TEXT CHECK (level IN ('ambulatory', 'wheelchair', 'stretcher', 'bariatric')), -- how the patient mostly travels
   needs TEXT NOT NULL DEFAULT '',        -- what whoever drives must know
-  erased_at TEXT, created_at TEXT NOT NULL
+  erased_at TEXT, created_at TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 
 -- Consent is a history: the newest row for a patient and purpose counts.
@@ -61,7 +63,8 @@ CREATE TABLE payers (
   kind TEXT NOT NULL CHECK (kind IN ('patient', 'broker', 'facility')),
   patient_id INTEGER REFERENCES patients (id), address TEXT NOT NULL DEFAULT '', email TEXT NOT NULL DEFAULT '',
   delivery TEXT NOT NULL CHECK (delivery IN ('mail', 'print')), terms_days INTEGER NOT NULL DEFAULT 30,
-  created_at TEXT NOT NULL, CHECK ((kind = 'patient') = (patient_id IS NOT NULL))
+  created_at TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 1,
+  CHECK ((kind = 'patient') = (patient_id IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX payers_name ON payers (name) WHERE kind <> 'patient';
 
@@ -73,7 +76,7 @@ CREATE TABLE rates (
   wait_per_min_cents INTEGER NOT NULL DEFAULT 0, free_wait_min REAL NOT NULL DEFAULT 0,
   after_hours_cents INTEGER NOT NULL DEFAULT 0, after_hours_from TEXT NOT NULL DEFAULT '20:00',
   after_hours_to TEXT NOT NULL DEFAULT '06:00', no_show_cents INTEGER NOT NULL DEFAULT 0,
-  tax_bp INTEGER NOT NULL DEFAULT 0
+  tax_bp INTEGER NOT NULL DEFAULT 0, version INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 CREATE INDEX rates_payer ON rates (payer_id, level, valid_from);
 
@@ -81,7 +84,7 @@ CREATE TABLE vehicles (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, code TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
   plate TEXT NOT NULL DEFAULT '', levels TEXT NOT NULL DEFAULT 'ambulatory',
   documents_expire_on TEXT,              -- the last day on which insurance and inspection are both valid
-  disabled_at TEXT, created_at TEXT NOT NULL
+  disabled_at TEXT, created_at TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 
 CREATE TABLE devices (
@@ -116,7 +119,7 @@ CREATE TABLE drivers (
   licence_no TEXT NOT NULL DEFAULT '',
   licence_expires_on TEXT, documents_expire_on TEXT, -- the last days on which they are valid
   unavailable_at TEXT,                   -- since when the driver cannot drive today, and gets no trip
-  disabled_at TEXT, created_at TEXT NOT NULL
+  disabled_at TEXT, created_at TEXT NOT NULL, version INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 
 -- The trips of a driver who became unavailable, as they were before: what undoes it.
@@ -321,7 +324,8 @@ CREATE TABLE schedules (
   name TEXT PRIMARY KEY, task TEXT NOT NULL, arguments TEXT NOT NULL DEFAULT '{}',
   every_s REAL, crontab TEXT, zone TEXT NOT NULL DEFAULT '', -- empty: the depot's own
   enabled INTEGER NOT NULL DEFAULT 1,
-  last_run_at TEXT, next_run_at TEXT, missed INTEGER NOT NULL DEFAULT 0, CHECK ((every_s IS NULL) <> (crontab IS NULL))
+  last_run_at TEXT, next_run_at TEXT, missed INTEGER NOT NULL DEFAULT 0,
+  version INTEGER NOT NULL DEFAULT 1, CHECK ((every_s IS NULL) <> (crontab IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE queue_pauses (

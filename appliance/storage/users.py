@@ -10,7 +10,7 @@ from sqlite_utils import Database
 from appliance.domain.access import Role
 from appliance.errors import InputError
 from appliance.storage import times, uids
-from appliance.storage.db import Row, Tx, insert, row, rows, update, value
+from appliance.storage.db import Row, Tx, insert, revise, row, rows, update, value
 
 ROLES = tuple(Role)
 
@@ -84,7 +84,7 @@ def change(tx: Tx, id: int, **columns: Any) -> None:
     """Sets columns. Raises InputError for an address that another user has."""
     if "email" in columns and (other := by_email(tx, columns["email"])) and other["id"] != id:
         raise _known_address()
-    update(tx, "users", id, **columns)
+    revise(tx, "users", id, **columns)
 
 
 def set_password(tx: Tx, id: int, password_hash: str) -> None:
@@ -92,11 +92,11 @@ def set_password(tx: Tx, id: int, password_hash: str) -> None:
 
 
 def set_role(tx: Tx, id: int, role: str) -> None:
-    update(tx, "users", id, role=role)
+    revise(tx, "users", id, role=role)
 
 
 def set_disabled(tx: Tx, id: int, at: datetime | None) -> None:
-    update(tx, "users", id, disabled_at=times.text(at) if at else None)
+    revise(tx, "users", id, disabled_at=times.text(at) if at else None)
 
 
 def any_administrator(db: Database, *, with_password: bool = False) -> bool:

@@ -11,7 +11,7 @@ from sqlite_utils import Database
 
 from appliance.errors import InputError
 from appliance.storage import sync_log, times, uids
-from appliance.storage.db import Row, Tx, insert, row, rows, update, value
+from appliance.storage.db import Row, Tx, insert, revise, row, rows, value
 
 CODE = re.compile(r"[A-Za-z0-9_-]{1,32}")  # of vehicles it is a level of an MQTT topic
 
@@ -32,7 +32,7 @@ def add(
 
 def change(tx: Tx, id: int, now: datetime, **columns: Any) -> None:
     """Sets columns, and logs the vehicle for the central office."""
-    update(tx, "vehicles", id, **columns)
+    revise(tx, "vehicles", id, **columns)
     _log(tx, id, now)
 
 

@@ -40,7 +40,9 @@ def test_a_payer_is_added_and_changed(client: Client, payer: int, depot_db: Data
     found = row(depot_db, "SELECT * FROM payers WHERE name = 'Renal Unit'")
     assert found is not None
     assert (found["terms_days"], found["address"]) == (14, "1 Street\nTown")
-    changed = client.post(f"/payers/{found['id']}/edit", data={**form, "name": "Renal Unit North", "address": ""})
+    changed = client.post(
+        f"/payers/{found['id']}/edit", data={**form, "name": "Renal Unit North", "address": "", "version": "1"}
+    )
     assert "Saved." in changed.text
     assert value(depot_db, "SELECT address FROM payers WHERE name = 'Renal Unit North'") == ""
     again = client.post("/payers/add", data={**form, "name": "Renal Unit North"})
@@ -115,14 +117,16 @@ def test_a_rate_is_ended_and_one_that_bills_nothing_yet_is_corrected(
     client.post(f"/payers/{payer}/rates", data=RATE)
     id = value(depot_db, "SELECT max(id) FROM rates")
     address = f"/payers/{payer}/rates/{id}"
-    assert "is corrected" in client.post(address, data={**RATE, "base": "40"}).text
+    assert "is corrected" in client.post(address, data={**RATE, "base": "40", "version": "1"}).text
     assert value(depot_db, "SELECT base_cents FROM rates WHERE id = ?", id) == 4000
-    assert "It ends on 30 Jun 2026." in client.post(f"{address}/end", data={"valid_to": "2026-06-30"}).text
+    assert (
+        "It ends on 30 Jun 2026." in client.post(f"{address}/end", data={"valid_to": "2026-06-30", "version": "2"}).text
+    )
     assert days(depot_db, payer, "stretcher") == [("2026-02-01", "2026-06-30")]
-    assert client.post(f"{address}/end", data={"valid_to": ""}).status_code == 422
-    assert client.post(f"/payers/1/rates/{id}/end", data={"valid_to": "2026-06-30"}).status_code == 422
+    assert client.post(f"{address}/end", data={"valid_to": "", "version": "3"}).status_code == 422
+    assert client.post(f"/payers/1/rates/{id}/end", data={"valid_to": "2026-06-30", "version": "3"}).status_code == 422
     used = value(depot_db, "SELECT max(id) FROM rates WHERE payer_id = ? AND level = 'wheelchair'", payer)
-    refused = client.post(f"/payers/{payer}/rates/{used}", data={**RATE, "level": "wheelchair"})
+    refused = client.post(f"/payers/{payer}/rates/{used}", data={**RATE, "level": "wheelchair", "version": "1"})
     assert refused.status_code == 422
     assert "was billed by it" in refused.text
 

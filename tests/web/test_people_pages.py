@@ -145,9 +145,8 @@ def test_a_driver_is_added_changed_and_put_out_of_service(client: Client, depot_
     assert answer.status_code == 422
     assert "Expected a day such as 2027-03-31." in answer.text
     assert 'value="2026-13-01"' in answer.text
-    page = client.post(
-        "/drivers/D20", data={"name": "Ann Lee", "licence_expires_on": "2027-01-31", "user": "dispatcher@depot.example"}
-    ).text
+    form = {"name": "Ann Lee", "licence_expires_on": "2027-01-31", "user": "dispatcher@depot.example", "version": "1"}
+    page = client.post("/drivers/D20", data=form).text
     assert "2027-01-31" in words(page)
     assert "dispatcher@depot.example" in words(page)
     found = people.driver_by_code(depot_db, "D20")
@@ -227,8 +226,9 @@ def test_a_patient_is_added_changed_and_erased(client: Client, depot_db: Databas
     answer = client.post(path, data={"name": "Zoe Quill", "email": "nobody"})
     assert answer.status_code == 422
     assert 'value="nobody"' in answer.text
-    assert "5 Sandy Lane" in words(client.post(path, data={"name": "Zoe Quill", "address": "5 Sandy Lane"}).text)
-    travels = client.post(path, data={"level": "wheelchair", "needs": "Oxygen"}).text
+    lives = {"name": "Zoe Quill", "address": "5 Sandy Lane", "version": "1"}
+    assert "5 Sandy Lane" in words(client.post(path, data=lives).text)
+    travels = client.post(path, data={"level": "wheelchair", "needs": "Oxygen", "version": "2"}).text
     assert "Wheelchair" in words(travels)
     assert "Oxygen" in words(travels)
     assert client.post(path, data={"level": "sledge"}).status_code == 422

@@ -95,7 +95,8 @@ def test_another_role_counts_at_once_and_another_address_ends_earlier_links(
 ) -> None:
     ann = f"/users/{id_of(depot_db, ANN)}"
     link = secret(client.post(f"{ann}/link").text)
-    said = client.post(ann, data={"name": "Ann Lee", "email": "ann@example.org", "role": "biller"})
+    form = {"name": "Ann Lee", "email": "ann@example.org", "role": "biller", "version": "1"}
+    said = client.post(ann, data=form)
     assert "ann@example.org" in words(said.text)
     assert client.get(link).status_code == 404
     assert actions(depot_db)[-2:] == ["user.changed", "user.role_set"]

@@ -97,13 +97,14 @@ def test_an_entry_of_the_schedule_is_edited_paused_and_run(
     assert "every 5 min" in page
     assert "30 3 * * *" in page
     form = {"kind": "crontab", "crontab": "0 4 * * 1", "zone": "Europe/Berlin"}
-    assert "is changed" in client.post("/work/schedule/check-trip-timeouts", data=form).text
+    assert "is changed" in client.post("/work/schedule/check-trip-timeouts", data=form | {"version": "1"}).text
     entry = schedules.get(depot_db, "check-trip-timeouts")
     assert entry
     assert (entry["crontab"], entry["zone"], entry["every_s"], entry["task"]) == (
         "0 4 * * 1", "Europe/Berlin", None, work_day.TIMEOUTS,
     )  # fmt: skip
-    assert client.post("/work/schedule/check-trip-timeouts", data={"kind": "interval", "every_s": "60"}).is_success
+    interval = {"kind": "interval", "every_s": "60", "version": "2"}
+    assert client.post("/work/schedule/check-trip-timeouts", data=interval).is_success
     assert "is paused" in client.post("/work/schedule/check-trip-timeouts/pause").text
     assert "goes on" in client.post("/work/schedule/check-trip-timeouts/resume").text
     assert "runs now" in client.post("/work/schedule/check-trip-timeouts/run").text
@@ -123,7 +124,7 @@ def test_a_wrong_rhythm_is_refused_and_what_was_typed_stays(
     client: Client, day: dict[str, str], depot_db: Database, form: dict[str, str], said: str
 ) -> None:
     before = schedules.listed(depot_db)
-    answer = client.post("/work/schedule/check-gps-days", data=form)
+    answer = client.post("/work/schedule/check-gps-days", data=form | {"version": "1"})
     assert answer.status_code == 422
     assert said in answer.text
     assert all(f'value="{typed}"' in answer.text for typed in form.values())

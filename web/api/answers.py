@@ -289,6 +289,7 @@ class Schedule(Struct, frozen=True, kw_only=True):
     last_run_at: datetime | None
     next_run_at: datetime | None
     missed: int
+    version: int
 
 
 class UnbilledTrip(Struct, frozen=True, kw_only=True):

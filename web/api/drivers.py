@@ -30,6 +30,13 @@ class NewDriver(DriverDetails, frozen=True, kw_only=True, forbid_unknown_fields=
     code: Annotated[str, Meta(min_length=1, max_length=32)]
 
 
+class DriverChange(DriverDetails, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be changed of a driver. With `version`, its own when it was read, it counts only if nobody else was
+    faster."""
+
+    version: int | None = None
+
+
 class DriverRecord(Struct, frozen=True, kw_only=True):
     """All that is known of a driver, in service or not."""
 
@@ -42,6 +49,7 @@ class DriverRecord(Struct, frozen=True, kw_only=True):
     licence_expires_on: date | None
     documents_expire_on: date | None
     disabled_at: datetime | None
+    version: int
 
 
 class NewShift(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,10 +108,15 @@ def add_driver(parts: Given, data: RequestBody[NewDriver]) -> DriverRecord:
     return _read(parts, data.code)
 
 
-@patch("/drivers/{code:str}", sync_to_thread=True, summary="Change a driver; what is left out stays as it is")
-def change_driver(parts: Given, code: FromPath[str], data: RequestBody[DriverDetails]) -> DriverRecord:
+@patch(
+    "/drivers/{code:str}",
+    sync_to_thread=True,
+    summary="Change a driver; what is left out stays as it is",
+    responses={409: ResponseSpec(Problem, description="It was changed since it was read")},
+)
+def change_driver(parts: Given, code: FromPath[str], data: RequestBody[DriverChange]) -> DriverRecord:
     with parts.db() as db, write_tx(db) as tx:
-        driver_desk.change(tx, code, data, who=parts.who, now=parts.now())
+        driver_desk.change(tx, code, data, version=data.version, who=parts.who, now=parts.now())
     return _read(parts, code)
 
 

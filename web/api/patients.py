@@ -34,6 +34,14 @@ class PatientRecord(Struct, frozen=True, kw_only=True):
     payer_id: int | None
     created_at: datetime
     erased_at: datetime | None
+    version: int
+
+
+class PatientChange(PatientDetails, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be changed of a patient. With `version`, its own when it was read, it counts only if nobody else was
+    faster."""
+
+    version: int | None = None
 
 
 class Looked(Struct, frozen=True, kw_only=True):
@@ -89,11 +97,11 @@ def add_patient(parts: Given, data: RequestBody[PatientDetails]) -> PatientRecor
     "/patients/{patient_id:int}",
     sync_to_thread=True,
     summary="Change a patient; what is left out stays as it is",
-    responses={409: ResponseSpec(Problem, description="The patient was erased")},
+    responses={409: ResponseSpec(Problem, description="The patient was erased, or changed since it was read")},
 )
-def change_patient(parts: Given, patient_id: FromPath[int], data: RequestBody[PatientDetails]) -> PatientRecord:
+def change_patient(parts: Given, patient_id: FromPath[int], data: RequestBody[PatientChange]) -> PatientRecord:
     with parts.db() as db, write_tx(db) as tx:
-        patient_desk.change(tx, patient_id, data, who=parts.who, now=parts.now())
+        patient_desk.change(tx, patient_id, data, version=data.version, who=parts.who, now=parts.now())
     return _view(parts, patient_id)
 
 

@@ -36,6 +36,14 @@ class Payer(Struct, frozen=True, kw_only=True):
     email: str | None
     delivery: str
     terms_days: int
+    version: int
+
+
+class PayerChange(PayerDetails, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be changed of a payer. With `version`, its own when it was read, it counts only if nobody else was
+    faster."""
+
+    version: int | None = None
 
 
 class RateRecord(Struct, frozen=True, kw_only=True):
@@ -56,12 +64,20 @@ class RateRecord(Struct, frozen=True, kw_only=True):
     after_hours_to: str
     no_show_cents: int
     tax_bp: int
+    version: int
+
+
+class RateCorrection(NewRate, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The rate as it should have been entered; `version` as of a payer."""
+
+    version: int | None = None
 
 
 class LastDay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The last day of a rate."""
+    """The last day of a rate; `version` as of a payer."""
 
     valid_to: date
+    version: int | None = None
 
 
 @get("/payers", sync_to_thread=True, summary="Payers by name, patients who pay last")
@@ -92,11 +108,16 @@ def add_payer(parts: Given, data: RequestBody[NewPayer]) -> Payer:
     return _read(parts, id)
 
 
-@patch("/payers/{payer_id:int}", sync_to_thread=True, summary="Change a payer; what is left out stays as it is")
-def change_payer(parts: Given, payer_id: FromPath[int], data: RequestBody[PayerDetails]) -> Payer:
+@patch(
+    "/payers/{payer_id:int}",
+    sync_to_thread=True,
+    summary="Change a payer; what is left out stays as it is",
+    responses={409: ResponseSpec(Problem, description="It was changed since it was read")},
+)
+def change_payer(parts: Given, payer_id: FromPath[int], data: RequestBody[PayerChange]) -> Payer:
     """Invoices that were issued stay as they are."""
     with parts.db() as db, write_tx(db) as tx:
-        payer_desk.change(tx, payer_id, data, who=parts.who, now=parts.now())
+        payer_desk.change(tx, payer_id, data, version=data.version, who=parts.who, now=parts.now())
     return _read(parts, payer_id)
 
 
@@ -122,14 +143,16 @@ def add_rate(parts: Given, payer_id: FromPath[int], data: RequestBody[NewRate]) 
     "/payers/{payer_id:int}/rates/{rate_id:int}",
     sync_to_thread=True,
     summary="Correct a rate by which nothing was billed yet",
-    responses={409: ResponseSpec(Problem, description="It overlaps, or an invoice stands on it")},
+    responses={409: ResponseSpec(Problem, description="It overlaps, an invoice stands on it, or it was changed since")},
 )
 def correct_rate(
-    parts: Given, payer_id: FromPath[int], rate_id: FromPath[int], data: RequestBody[NewRate]
+    parts: Given, payer_id: FromPath[int], rate_id: FromPath[int], data: RequestBody[RateCorrection]
 ) -> Page[RateRecord]:
     with parts.db() as db, write_tx(db) as tx:
         of_payer(tx, payer_id, rate_id)
-        asks = rate_desk.correct(tx, rate_id, data, parts.settings, who=parts.who, now=parts.now())
+        asks = rate_desk.correct(
+            tx, rate_id, data, parts.settings, version=data.version, who=parts.who, now=parts.now()
+        )
     parts.sender.send(asks)
     return _rates(parts, payer_id)
 
@@ -139,14 +162,16 @@ def correct_rate(
     sync_to_thread=True,
     status_code=200,
     summary="End a rate on a day",
-    responses={409: ResponseSpec(Problem, description="Another follows before, or an invoice stands on it after")},
+    responses={
+        409: ResponseSpec(Problem, description="Another follows, an invoice stands on it after, or it was changed")
+    },
 )
 def end_rate(
     parts: Given, payer_id: FromPath[int], rate_id: FromPath[int], data: RequestBody[LastDay]
 ) -> Page[RateRecord]:
     with parts.db() as db, write_tx(db) as tx:
         of_payer(tx, payer_id, rate_id)
-        rate_desk.end(tx, rate_id, data.valid_to, who=parts.who, now=parts.now())
+        rate_desk.end(tx, rate_id, data.valid_to, version=data.version, who=parts.who, now=parts.now())
     return _rates(parts, payer_id)
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Annotated, Any
 
 from litestar import delete, get, post, put
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, RequestBody
 from msgspec import Meta, Struct
 
@@ -15,16 +16,19 @@ from appliance.storage import schedules
 from appliance.storage.db import write_tx
 from web.api.answers import Page, Schedule, make
 from web.parts import Given, Parts
+from web.problems import Problem
 
 
 class NewSchedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Either `every_s` or `crontab`. What is left out stays as it is; a new entry needs its `task`."""
+    """Either `every_s` or `crontab`. What is left out stays as it is; a new entry needs its `task`. With `version`, the
+    entry's own when it was read, it counts only if nobody was faster."""
 
     task: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     every_s: Annotated[float, Meta(ge=timetable.SHORTEST_S, le=timetable.LONGEST_S)] | None = None
     crontab: Annotated[str, Meta(max_length=200)] | None = None
     zone: Annotated[str, Meta(max_length=64)] | None = None
     arguments: dict[str, Any] | None = None
+    version: int | None = None
 
 
 class AskedFor(Struct, frozen=True):
@@ -40,7 +44,12 @@ def list_schedules(parts: Given) -> Page[Schedule]:
     return Page(found, len(found))
 
 
-@put("/schedules/{name:str}", sync_to_thread=True, summary="Add an entry, or change the one of that name")
+@put(
+    "/schedules/{name:str}",
+    sync_to_thread=True,
+    summary="Add an entry, or change the one of that name",
+    responses={409: ResponseSpec(Problem, description="It was changed since it was read")},
+)
 def set_schedule(parts: Given, name: FromPath[str], data: RequestBody[NewSchedule]) -> Schedule:
     with parts.db() as db:
         timetable.change(
@@ -51,6 +60,7 @@ def set_schedule(parts: Given, name: FromPath[str], data: RequestBody[NewSchedul
             crontab=data.crontab,
             zone=data.zone,
             arguments=None if data.arguments is None else json.dumps(data.arguments),
+            version=data.version,
             who=parts.who,
             now=parts.now(),
         )

@@ -43,6 +43,14 @@ class UserRecord(Struct, frozen=True, kw_only=True):
     has_password: bool
     created_at: datetime
     disabled_at: datetime | None
+    version: int
+
+
+class UserChange(UserDetails, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be changed of a user. With `version`, its own when it was read, it counts only if nobody else was
+    faster."""
+
+    version: int | None = None
 
 
 class AddedUser(Struct, frozen=True, kw_only=True):
@@ -82,12 +90,13 @@ def add_user(parts: Given, request: Request[Any, Any, Any], data: RequestBody[Ne
     "/users/{user_id:int}",
     sync_to_thread=True,
     summary="Change a user; what is left out stays as it is",
-    responses={409: LAST},
+    responses={409: ResponseSpec(Problem, description=f"{LAST.description}, or it was changed since it was read")},
 )
-def change_user(parts: Given, user_id: FromPath[int], data: RequestBody[UserDetails]) -> UserRecord:
+def change_user(parts: Given, user_id: FromPath[int], data: RequestBody[UserChange]) -> UserRecord:
     """Another role counts from the next request on."""
     with parts.db() as db, write_tx(db) as tx:
-        people_desk.change_user(tx, of_id(tx, user_id)["email"], data, who=parts.who, now=parts.now())
+        email = of_id(tx, user_id)["email"]
+        people_desk.change_user(tx, email, data, version=data.version, who=parts.who, now=parts.now())
         return _record(of_id(tx, user_id))
 
 

@@ -28,6 +28,7 @@ from web.api.trips import Limit, Offset
 from web.parts import Given, Parts
 from web.problems import Problem
 
+LOSES = "One of its trips needs a level of service that it would lose, or it was changed since it was read"
 DEFAULT_TRAIL = timedelta(hours=1)
 
 
@@ -43,6 +44,13 @@ class NewVehicle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     certificate: bool = False
 
 
+class VehicleChange(VehicleDetails, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be changed of a vehicle. With `version`, its own when it was read, it counts only if nobody else was
+    faster."""
+
+    version: int | None = None
+
+
 class VehicleRecord(Struct, frozen=True, kw_only=True):
     """All that is known of a vehicle, in service or not."""
 
@@ -52,6 +60,7 @@ class VehicleRecord(Struct, frozen=True, kw_only=True):
     levels: list[str]
     documents_expire_on: date | None
     disabled_at: datetime | None
+    version: int
 
 
 OnlyOpen = Annotated[bool, QueryParameter(name="open", description="false: the closed ones too")]
@@ -142,12 +151,12 @@ def add_vehicle(parts: Given, data: RequestBody[NewVehicle]) -> Credentials:
     "/vehicles/{code:str}",
     sync_to_thread=True,
     summary="Change a vehicle; what is left out stays as it is",
-    responses={409: ResponseSpec(Problem, description="One of its trips needs a level of service that it would lose")},
+    responses={409: ResponseSpec(Problem, description=LOSES)},
 )
-def change_vehicle(parts: Given, code: FromPath[str], data: RequestBody[VehicleDetails]) -> VehicleRecord:
+def change_vehicle(parts: Given, code: FromPath[str], data: RequestBody[VehicleChange]) -> VehicleRecord:
     with parts.db() as db:
         with write_tx(db) as tx:
-            event = vehicle_desk.change(tx, code, data, now=parts.now(), who=parts.who)
+            event = vehicle_desk.change(tx, code, data, version=data.version, now=parts.now(), who=parts.who)
         return _said(parts, db, code, event)
 
 

@@ -22,7 +22,7 @@ from web.lists import ROWS, Listing, PageNumber, Search, offset
 from web.pages import shell
 from web.papers import Paper, paper
 from web.parts import Given, Parts
-from web.typed import Fields, day, moment, needed_moment, text
+from web.typed import Fields, day, moment, needed_moment, text, version
 
 SHIFTS_SHOWN = 30
 
@@ -55,7 +55,7 @@ def driver_page(parts: Given, code: FromPath[str]) -> Template:
 @post("/{code:str}", sync_to_thread=True, status_code=200, include_in_schema=False)
 def driver_change(parts: Given, code: FromPath[str], data: Fields) -> Template:
     def act(tx: Tx) -> str:
-        driver_desk.change(tx, code, _details(data), who=parts.who, now=parts.now())
+        driver_desk.change(tx, code, _details(data), version=version(data), who=parts.who, now=parts.now())
         return f"{code} is changed."
 
     return _acted(parts, code, "edit", data, act)

@@ -21,7 +21,7 @@ from web import cards
 from web.forms import Form, refused
 from web.pages import shell
 from web.parts import Given, Parts
-from web.typed import Fields, text
+from web.typed import Fields, text, version
 
 FIELDS = ("name", "address", "phone", "email", "needs")
 LEVELS = [(level, level.capitalize()) for level in LevelOfService]
@@ -66,7 +66,7 @@ def patient_page(parts: Given, patient_id: FromPath[int]) -> Template:
 @post("/{patient_id:int}", sync_to_thread=True, status_code=200, include_in_schema=False)
 def patient_change(parts: Given, patient_id: FromPath[int], data: Fields) -> Template:
     def act(tx: Tx) -> str:
-        patient_desk.change(tx, patient_id, _details(data), who=parts.who, now=parts.now())
+        patient_desk.change(tx, patient_id, _details(data), version=version(data), who=parts.who, now=parts.now())
         return "The record is changed. Invoices that were issued stay as they are."
 
     return _acted(parts, patient_id, "edit", data, act)

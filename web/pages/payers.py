@@ -28,6 +28,7 @@ from web.lists import ROWS, Listing, PageNumber, Search, offset
 from web.pages import shell
 from web.pages.invoices import Fields, cents, day, number, plain, short_day, trimmed
 from web.parts import Given, Parts
+from web.typed import version
 
 ByKind = Annotated[Kind | Literal[""], QueryParameter(name="kind")]
 
@@ -64,7 +65,8 @@ def payer_change(parts: Given, payer_id: FromPath[int], data: Fields) -> Templat
     typed = trimmed(data)
 
     def act(tx: Tx) -> tuple[list[Ask], str]:
-        payer_desk.change(tx, payer_id, PayerDetails(**_details(typed)), who=parts.who, now=parts.now())
+        details = PayerDetails(**_details(typed))
+        payer_desk.change(tx, payer_id, details, version=version(typed), who=parts.who, now=parts.now())
         return [], "Saved. Invoices that were issued stay as they are."
 
     return _act(parts, payer_id, "edit", typed, act)
@@ -92,7 +94,9 @@ def payer_rate_correct(parts: Given, payer_id: FromPath[int], rate_id: FromPath[
     def act(tx: Tx) -> tuple[list[Ask], str]:
         of_payer(tx, payer_id, rate_id)
         new = _rate(parts, typed)
-        asks = rate_desk.correct(tx, rate_id, new, parts.settings, who=parts.who, now=parts.now())
+        asks = rate_desk.correct(
+            tx, rate_id, new, parts.settings, version=version(typed), who=parts.who, now=parts.now()
+        )
         return asks, f"The rate for {new.level} is corrected."
 
     return _act(parts, payer_id, f"correct-{rate_id}", typed, act)
@@ -107,7 +111,7 @@ def payer_rate_end(parts: Given, payer_id: FromPath[int], rate_id: FromPath[int]
         last = day(typed, "valid_to")
         if last is None:
             raise InputError("expected a day like 2026-03-31", subject="valid_to")
-        rate_desk.end(tx, rate_id, last, who=parts.who, now=parts.now())
+        rate_desk.end(tx, rate_id, last, version=version(typed), who=parts.who, now=parts.now())
         return [], f"It ends on {short_day(last)}."
 
     return _act(parts, payer_id, f"end-{rate_id}", typed, act)

@@ -32,6 +32,7 @@ from web.api.trips import NewEvent, Stamps
 from web.forms import Form, refused
 from web.pages.board import late_from
 from web.parts import Given, Parts
+from web.typed import version
 
 Fields = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 Typed = Mapping[str, str]
@@ -206,14 +207,6 @@ def _plain(error: DepotError) -> DepotError:
     return type(error)(error.what, hint=error.hint) if error.subject.startswith("trip ") else error
 
 
-def _version(typed: Typed) -> int:
-    """Raises InputError where the form says nothing of what was looked at."""
-    try:
-        return int(typed.get("version", ""))
-    except ValueError as error:
-        raise InputError("the page is out of date; load it again") from error
-
-
 def _note(typed: Typed, *, needed: bool = False) -> str:
     if needed and not typed.get("note"):
         raise InputError("expected a few words", subject="note")
@@ -238,7 +231,7 @@ def _number(typed: Typed, name: str, most: int) -> int:
 
 def _say(parts: Parts, row: Row, typed: Typed, event: Event, **more: Any) -> None:
     """Raises Refused, by the field where the refusal is about one."""
-    outcome = api.say(parts, row["id"], NewEvent(event=event, version=_version(typed), **more))
+    outcome = api.say(parts, row["id"], NewEvent(event=event, version=version(typed), **more))
     if not outcome.accepted:
         raise Refused(outcome.reason or "it does not fit", subject=outcome.about)
 
@@ -291,7 +284,7 @@ def _times(parts: Parts, row: Row, typed: Typed) -> str:
             said[STAMPS[step]] = clock_times.nearest(given, before or near, zone, step.value)
     if not said:
         raise InputError("expected a time in one of the fields that is not there yet")
-    api.enter(parts, row["id"], Stamps(**said, note=_note(typed), version=_version(typed)))
+    api.enter(parts, row["id"], Stamps(**said, note=_note(typed), version=version(typed)))
     titles = [STEP_TITLES[step].lower() for step in STEPS if STAMPS[step] in said]
     return f"{', '.join(titles)} entered, by phone"
 
@@ -335,7 +328,7 @@ def _return(parts: Parts, row: Row, typed: Typed) -> str:
     at = clock_times.after(typed["return_at"], pickup, parts.settings.zone, "return_at")
     now = parts.now()
     with parts.db() as db, write_tx(db) as tx:
-        dispatch.must_be(tx, row["id"], _version(typed))
+        dispatch.must_be(tx, row["id"], version(typed))
         created = legs.plan_return(tx, row["id"], pickup_at=at, will_call=will_call, now=now, who=parts.who)
     parts.sender.send(created.jobs)
     parts.publisher.publish(*created.events)
@@ -362,7 +355,7 @@ def _change(parts: Parts, row: Row, typed: Typed) -> str:
         patient=(typed["patient"] or None) if "patient" in typed else UNSET,
     )
     with parts.db() as db, write_tx(db) as tx:
-        dispatch.must_be(tx, row["id"], _version(typed))
+        dispatch.must_be(tx, row["id"], version(typed))
         outcome = trip_desk.change(tx, row["id"], details, now=parts.now(), who=parts.who)
     api.tell(parts, None, outcome)
     return "changed"

@@ -24,7 +24,7 @@ from web.forms import Form, refused
 from web.lists import ROWS, Listing, PageNumber, Search, offset
 from web.pages import shell
 from web.parts import Given, Parts
-from web.typed import Fields, text
+from web.typed import Fields, text, version
 
 ROLES: tuple[tuple[Role, str], ...] = (
     (Role.administrator, "administrator: everything"),
@@ -66,7 +66,8 @@ def user_change(parts: Given, user_id: FromPath[int], data: Fields) -> Template:
         given: dict[str, Any] = text(data, ("name", "email"))
         if "role" in data:
             given["role"] = _role(data["role"])
-        people_desk.change_user(tx, email, UserDetails(**given), who=parts.who, now=parts.now())
+        details = UserDetails(**given)
+        people_desk.change_user(tx, email, details, version=version(data), who=parts.who, now=parts.now())
         return "The user is changed."
 
     return _acted(parts, user_id, "edit", data, act)

@@ -35,7 +35,7 @@ from web.lists import ROWS, Listing, PageNumber, Search, offset
 from web.pages import shell
 from web.papers import paper
 from web.parts import Given, Parts
-from web.typed import Fields, day, text
+from web.typed import Fields, day, text, version
 
 OUTAGES_SHOWN = 50
 MODELS = {None: "Any MQTT device", Model.owntracks: "Phone with OwnTracks", Model.teltonika: "Teltonika"}
@@ -76,7 +76,7 @@ def vehicle_change(parts: Given, code: FromPath[str], data: Fields) -> Template:
             **text(data, ("name", "plate")), levels=_levels(data), documents_expire_on=day(data, "documents_expire_on")
         )
         with parts.db() as db, write_tx(db) as tx:
-            event = vehicle_desk.change(tx, code, details, now=parts.now(), who=parts.who)
+            event = vehicle_desk.change(tx, code, details, version=version(data), now=parts.now(), who=parts.who)
     except DepotError as error:
         return _one(parts, code, form=refused("edit", data, error))
     parts.publisher.publish(event)

@@ -25,6 +25,7 @@ from web.forms import Form, refused
 from web.lists import ROWS, Listing, PageNumber, Search, offset
 from web.pages import shell
 from web.parts import Given, Parts
+from web.typed import version
 
 QUEUE_WORDS = {
     "high_priority": "what drivers and dispatchers wait for",
@@ -128,7 +129,10 @@ def schedule_set(parts: Given, name: FromPath[str], data: Fields) -> Template:
         with parts.db() as db:
             if schedules.get(db, name) is None:
                 raise timetable.unknown(name)
-            timetable.change(db, name, **_rhythm(typed), task=None, arguments=None, who=parts.who, now=parts.now())
+            timetable.change(
+                db, name, **_rhythm(typed), task=None, arguments=None, version=version(typed),
+                who=parts.who, now=parts.now(),
+            )  # fmt: skip
     except DepotError as error:
         return _schedule(parts, form=refused(f"edit-{name}", typed, error))
     return _schedule(parts, done=f"{name} is changed, and planned anew.")
