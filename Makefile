@@ -8,7 +8,7 @@ PIP_COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --all
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lock screenshots binary lock-servers test-binary chaos-replay chaos-jobs chaos-ingest chaos-sync fuzz-api bench-start bench-tasks bench-history bench-ingest bench-web bench-night clean bench-central
+.PHONY: help setup run test check lock screenshots binary lock-servers test-binary chaos-replay chaos-jobs chaos-ingest chaos-sync fuzz-api bench-start bench-tasks bench-history bench-ingest bench-web bench-night clean bench-central deb test-deb
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,12 +23,13 @@ test: ## all tests, with the real servers and a real browser
 	@$(SETUP) --with-browser --with-postgresql
 	@exec $(BIN)/pytest -n 3 --dist loadfile
 
-check: setup ## format, lint, types, import rules, the manifests for a cluster
+check: setup ## format, lint, types, import rules, systemd units, the manifests for a cluster
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml %/metric.yaml,$(wildcard packaging/k8s/*/*.yaml))
+	@$(BIN)/python packaging/check_units.py
 
 lock: setup ## write the locked, hashed requirements anew, after a change of pyproject.toml
 	$(PIP_COMPILE) --output-file requirements.txt pyproject.toml
@@ -40,6 +41,13 @@ lock-servers: setup ## lock the packages of redis and mosquitto for the program,
 
 binary: setup ## the whole box in one file, dist/depotbox, and as a folder for the package
 	@$(BIN)/python packaging/build_binary.py
+
+deb: setup ## the Debian package of the folder that make binary made, into dist/
+	@$(BIN)/python packaging/build_deb.py
+
+test-deb: ## the package installed, upgraded, removed and purged under a real systemd in a container; as root
+	@$(SETUP)
+	@exec $(BIN)/pytest -s -m chaos --basetemp=/tmp/depotbox-deb tests/deb
 
 test-binary: ## a recorded day and every command with dist/depotbox, in a bare Debian 12; as root
 	@$(SETUP)

@@ -13,7 +13,7 @@ from appliance.supervisor import steward as stewards
 
 
 @click.command()
-def steward() -> int:
+def steward() -> None:
     """Answer the one request of the socket that is the standard input: systemd starts it so."""
     log.configure("steward")
     try:
@@ -21,4 +21,4 @@ def steward() -> int:
     except OSError:
         raise Refused("its standard input is no socket", subject="steward", hint="systemd starts it") from None
     with channel:
-        return 0 if stewards.serve(channel) else 1
+        stewards.serve(channel)

@@ -72,9 +72,9 @@ def _clock(text: str) -> Sequence[Command]:
     if at is None:
         raise InputError("expected a time like 2026-01-26T15:57:02Z", subject=repr(text))
     return [
-        ("timedatectl", "set-ntp", "false"),
+        ("-timedatectl", "set-ntp", "false"),
         ("timedatectl", "set-time", f"{at:%Y-%m-%d %H:%M:%S} UTC"),
-        ("timedatectl", "set-ntp", "true"),
+        ("-timedatectl", "set-ntp", "true"),
     ]
 
 
@@ -126,8 +126,7 @@ def serve(channel: socket.socket, run: Callable[[Command], None] | None = None) 
             raise InputError("no such request", hint="one of " + ", ".join(VERBS))
         if user not in ("root", *verb.users):
             raise Refused(f"{user} may not ask for it", subject=name)
-        for command in verb.commands(argument):
-            (run or _run)(command)
+        _run(verb.commands(argument), run or _execute)
     except (DepotError, OSError) as error:
         _log.warning("steward.refused", user=user, request=request[:LONGEST], reason=str(error))
         _answer(channel, " ".join(str(error).split()))
@@ -152,7 +151,21 @@ def _answer(channel: socket.socket, text: str) -> None:
         channel.sendall(text.encode() + b"\n")
 
 
-def _run(command: Command) -> None:
+def _run(commands: Sequence[Command], run: Callable[[Command], None]) -> None:
+    """One after the other. One that begins with `-`, as in a unit, is tried whatever came before, and may fail. Raises
+    the first error of the others."""
+    problem: DepotError | None = None
+    for program, *words in commands:
+        try:
+            if program.startswith("-") or problem is None:
+                run((program.removeprefix("-"), *words))
+        except DepotError as error:
+            problem = problem or (None if program.startswith("-") else error)
+    if problem is not None:
+        raise problem
+
+
+def _execute(command: Command) -> None:
     """Raises Unavailable with what the command complained of."""
     program = shutil.which(command[0], path="/usr/bin:/bin")
     if program is None:
