@@ -8,6 +8,7 @@ It needs debhelper (13) and dpkg-dev; lintian reads the package where it is ther
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 from build_binary import DIST, ROOT, STATE, last_change
-from setup_steps import SetupError, Shell, find_program
+from setup_steps import SetupError, Shell, Step, find_program, perform
 
 FOLDER = DIST / "depotbox-folder"
 
@@ -29,7 +30,10 @@ def lay_out(source: Path, version: str) -> None:
     shutil.copytree(FOLDER, source / "depotbox", symlinks=True)
     shutil.copytree(ROOT / "systemd" / "system", source / "system", symlinks=True)
     shutil.copytree(ROOT / "docs", source / "docs")
-    for file in (ROOT / "CHANGELOG.md", DIST / "depotbox.cdx.json", ROOT / "systemd" / "depotbox.toml"):
+    shutil.copy(
+        ROOT / "CHANGELOG.md", source / "docs" / "releases.md"
+    )  # by its own name it would be Debian's changelog
+    for file in (DIST / "depotbox.cdx.json", ROOT / "systemd" / "depotbox.toml"):
         shutil.copy(file, source)
     for kind in ("sysusers", "tmpfiles"):
         shutil.copy(ROOT / "systemd" / f"{kind}.conf", source / "debian" / f"depotbox.{kind}")
@@ -41,22 +45,22 @@ def lay_out(source: Path, version: str) -> None:
     )
 
 
-def build(version: str) -> Path:
-    """Builds the package and returns it. Raises SetupError with what is missing."""
-    if not (FOLDER / "depotbox").is_file():
-        raise SetupError("there is no dist/depotbox-folder: make binary")
-    for program, package in (("dpkg-buildpackage", "dpkg-dev"), ("dh", "debhelper")):
-        if not find_program(program):
-            raise SetupError(f"no {program} here: apt-get install {package}")
-    source = STATE / "deb" / f"depotbox-{version}"
-    lay_out(source, version)
-    shell = Shell(STATE / "log")
-    shell.run("dpkg-buildpackage", ["dpkg-buildpackage", "--build=binary", "-us", "-uc", "-d"], cwd=source)
-    name = f"depotbox_{version}_amd64.deb"
-    DIST.mkdir(exist_ok=True)
-    shutil.copy(source.parent / name, DIST)
-    shutil.rmtree(source.parent)
-    return DIST / name
+def deb_step(version: str) -> Step:
+    made = DIST / f"depotbox_{version}_amd64.deb"
+
+    def build(shell: Shell) -> None:
+        if not (FOLDER / "depotbox").is_file():
+            raise SetupError("there is no dist/depotbox-folder: make binary")
+        for program, package in (("dpkg-buildpackage", "dpkg-dev"), ("dh", "debhelper")):
+            if not find_program(program):
+                raise SetupError(f"no {program} here: apt-get install {package}")
+        source = STATE / "deb" / f"depotbox-{version}"
+        lay_out(source, version)
+        shell.run("dpkg-buildpackage", ["dpkg-buildpackage", "--build=binary", "-us", "-uc"], cwd=source)
+        shutil.copy(source.parent / made.name, made)
+        shutil.rmtree(source.parent)
+
+    return Step("deb", "the package", os.urandom(16).hex, [made], build)
 
 
 def project_version() -> str:
@@ -68,11 +72,14 @@ def main() -> int:
     """Exit code 0 when it is built and lintian finds nothing, 1 with one line that says what is missing."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--version", default=project_version())
+    version = parser.parse_args().version
+    STATE.mkdir(exist_ok=True)
     try:
-        made = build(parser.parse_args().version)
+        perform([deb_step(version)], STATE)
     except (SetupError, OSError) as error:
         print(f"deb: {error}", file=sys.stderr)
         return 1
+    made = DIST / f"depotbox_{version}_amd64.deb"
     print(f"{made.relative_to(ROOT)}: {made.stat().st_size / 1e6:.1f} MB")
     if not find_program("lintian"):
         print("deb: not looked through, there is no lintian here (apt-get install lintian)")

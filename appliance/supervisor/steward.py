@@ -31,7 +31,7 @@ PATIENCE_S = 5.0
 RUN_S = 30.0
 """For a command to end."""
 
-WEB, LOW = "depotbox-web", "depotbox-worker-low"
+ROOT, WEB, LOW = "root", "depotbox-web", "depotbox-worker-low"
 INCOMING = Path("/var/lib/depotbox/incoming")
 RESTORE, UPDATE = INCOMING / "restore.tar.gz", INCOMING / "update.raucb"
 UPDATE_UNIT = Path("/usr/lib/systemd/system/depotbox-update.service")
@@ -124,7 +124,7 @@ def serve(channel: socket.socket, run: Callable[[Command], None] | None = None) 
         verb = VERBS.get(name)
         if verb is None:
             raise InputError("no such request", hint="one of " + ", ".join(VERBS))
-        if user not in ("root", *verb.users):
+        if user not in (ROOT, *verb.users):
             raise Refused(f"{user} may not ask for it", subject=name)
         _run(verb.commands(argument), run or _execute)
     except (DepotError, OSError) as error:
