@@ -47,6 +47,7 @@ deb: setup ## the Debian package of the folder that make binary made, into dist/
 
 test-deb: ## the package installed, upgraded, removed and purged under a real systemd in a container; as root
 	@$(SETUP)
+	@$(BIN)/python packaging/build_deb.py
 	@exec $(BIN)/pytest -s -m deb --timeout=900 --basetemp=/tmp/depotbox-deb tests/deb
 
 test-binary: ## a recorded day and every command with dist/depotbox, in a bare Debian 12; as root

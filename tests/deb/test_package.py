@@ -33,15 +33,23 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
     containers.make_root()
     root = tmp_path_factory.mktemp("deb") / "root"
     subprocess.run(["cp", "-a", "--reflink=auto", str(containers.ROOT), str(root)], check=True)
-    for version in (__version__, NEXT):
-        file = PROJECT_ROOT / "dist" / f"depotbox_{version}_amd64.deb"
-        if version == NEXT or not file.is_file():
-            build = [sys.executable, str(PROJECT_ROOT / "packaging" / "build_deb.py"), "--version", version]
-            subprocess.run(build, check=True)
-        shutil.copy(file, root / "root")
-    (PROJECT_ROOT / "dist" / f"depotbox_{NEXT}_amd64.deb").unlink()
+    made = PROJECT_ROOT / "dist" / f"depotbox_{__version__}_amd64.deb"
+    assert made.is_file(), "make deb comes first"
+    shutil.copy(made, root / "root")
+    newer(made, root / "root" / f"depotbox_{NEXT}_amd64.deb")
     with containers.booted(root) as container:
         yield container
+
+
+def newer(package: Path, target: Path) -> None:
+    """The same package under the next version."""
+    unpacked = target.with_suffix(".d")
+    subprocess.run(["dpkg-deb", "--raw-extract", str(package), str(unpacked)], check=True)
+    control = unpacked / "DEBIAN" / "control"
+    control.write_text(control.read_text().replace(f"Version: {__version__}\n", f"Version: {NEXT}\n"))
+    build = ["dpkg-deb", "--build", "--root-owner-group", "-Zgzip", "-z1", str(unpacked), str(target)]
+    subprocess.run(build, check=True, capture_output=True)
+    shutil.rmtree(unpacked)
 
 
 def install(box: Container, version: str) -> None:
