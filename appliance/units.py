@@ -28,13 +28,13 @@ def unit(role: str) -> str:
     return f"depotbox-{kind}@{instance}.service" if instance else f"depotbox-{kind}.service"
 
 
-def show(roles: Iterable[str], systemctl: Path = SYSTEMCTL) -> dict[str, dict[str, str]]:
+def show(roles: Iterable[str]) -> dict[str, dict[str, str]]:
     """Role -> what systemd says of its unit; nothing where it does not answer."""
     names = {unit(role): role for role in roles}
-    command = [str(systemctl), "show", f"--property={','.join(PROPERTIES)}", "--", *names]
+    command = [str(SYSTEMCTL), "show", f"--property={','.join(PROPERTIES)}", "--", *names]
     try:
         said = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE_S, check=True, env=native.environment(systemctl)
+            command, capture_output=True, text=True, timeout=PATIENCE_S, check=True, env=native.environment(SYSTEMCTL)
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return {}
