@@ -3,7 +3,7 @@ audited."""
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from sqlite_utils import Database
 
@@ -139,17 +139,56 @@ def send(tx: Tx, invoice_id: int, who: str, now: datetime) -> Ask:
     return billing.ask_to_send(tx, invoice_id, now, copy=mails.copies(tx, "invoice", found["uid"]) + 1)
 
 
-def pay(tx: Tx, invoice_id: int, amount_cents: int, paid_on: date, reference: str, who: str, now: datetime) -> Event:
+def pay(
+    tx: Tx,
+    invoice_id: int,
+    amount_cents: int,
+    paid_on: date,
+    reference: str,
+    who: str,
+    now: datetime,
+    *,
+    today: date,
+    overpaid: bool = False,
+    key: str = "",
+) -> Event:
     """Records a payment, in full or in part; a returned one has an amount below zero. What is paid in full is `paid`.
-    Raises NotFound, InputError for an amount of nothing, and Refused for a void invoice."""
+    `today` is the depot's day. The same `key` again is the same payment, which is recorded once.
+
+    Raises NotFound; InputError for an amount of nothing, more that goes back than was paid, and a day that has not come
+    or is before the invoice was issued; Refused for a void invoice, for more than is owed unless `overpaid`, and where
+    the key is another payment's.
+    """
+    if key and (known := invoices.payment_of_key(tx, key)):
+        if (known["invoice_id"], known["amount_cents"]) != (invoice_id, amount_cents):
+            raise Refused("another payment was recorded under this key", subject="key")
+        return _changed(tx, invoice_id)
     found = _live(tx, invoice_id)
-    if not 0 < abs(amount_cents) < _LARGEST_CENTS:
-        raise InputError("expected an amount other than 0", subject="amount")
-    if paid_on > now.date() + timedelta(days=1):
+    _check_amount(found, invoices.paid_cents(tx, invoice_id), amount_cents, overpaid)
+    if paid_on > today:
         raise InputError("expected a day that has come", subject="paid_on")
-    invoices.add_payment(tx, invoice_id, amount_cents, paid_on, " ".join(reference.split())[:100], who, now)
+    if paid_on < (issued := invoices.first_issued_on(tx, invoice_id)):
+        hint = "a deposit counts from the day of the invoice; its own day can stand in the reference"
+        raise InputError(f"expected a day from {issued} on, when it was issued", subject="paid_on", hint=hint)
+    invoices.add_payment(
+        tx, invoice_id, amount_cents, paid_on, " ".join(reference.split())[:100], who, now, key or None
+    )
     audit.record(tx, who, "invoice.payment", "invoice", found["uid"], now, str(amount_cents))
     return weigh(tx, invoice_id, now)
+
+
+def _check_amount(found: Row, paid_cents: int, amount_cents: int, overpaid: bool) -> None:
+    owed, currency = found["owed_cents"], found["currency"]
+    if not 0 < abs(amount_cents) < _LARGEST_CENTS:
+        raise InputError("expected an amount other than 0", subject="amount")
+    if amount_cents < 0 and -amount_cents > max(paid_cents, 0):
+        was = f"{invoice.money(paid_cents, currency)} was paid" if paid_cents > 0 else "nothing was paid on it"
+        raise InputError("expected no more back than was paid", subject="amount", hint=was)
+    if amount_cents > 0 and amount_cents > owed and not overpaid:
+        what = (
+            f"it is more than the {invoice.money(owed, currency)} that is owed" if owed > 0 else "nothing is owed on it"
+        )
+        raise Refused(what, subject="amount", hint="confirm that it is overpaid, if that is so")
 
 
 def paid_at_centre(

@@ -91,16 +91,18 @@ def aging(settings: Settings, as_json: bool) -> None:
 @click.argument("amount")
 @click.option("--on", "paid_on", type=LocalTime(["%Y-%m-%d"]), help="Day of the payment. Default: today.")
 @click.option("--reference", default="", help="What the bank or the receipt says.")
+@click.option("--overpaid", is_flag=True, help="It is more than is owed, and that is so.")
 @with_settings
-def pay(settings: Settings, number: str, amount: str, paid_on: datetime | None, reference: str) -> None:
+def pay(settings: Settings, number: str, amount: str, paid_on: datetime | None, reference: str, overpaid: bool) -> None:
     """Record a payment on the invoice NUMBER, in full or in part: AMOUNT like 120.50, in its currency. One that was
     returned is written after `--`: `-- -120.50`."""
     now = clock.now()
-    day = paid_on.date() if paid_on else now.astimezone(settings.zone).date()
+    today = now.astimezone(settings.zone).date()
+    day = paid_on.date() if paid_on else today
 
     def record(tx: Tx, found: Row) -> Event:
         cents = minor_units(amount, found["currency"])
-        return invoice_desk.pay(tx, found["id"], cents, day, reference, operator(), now)
+        return invoice_desk.pay(tx, found["id"], cents, day, reference, operator(), now, today=today, overpaid=overpaid)
 
     state = _decide(settings, number, record)
     click.echo(f"{number}: the payment is recorded; the invoice is {state}.")

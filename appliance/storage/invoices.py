@@ -119,7 +119,9 @@ def set_state(tx: Tx, id: int, state: invoice.State, kind: str, now: datetime) -
     _log(tx, id, kind, now)
 
 
-def add_payment(tx: Tx, id: int, amount_cents: int, paid_on: date, reference: str, who: str, now: datetime) -> None:
+def add_payment(
+    tx: Tx, id: int, amount_cents: int, paid_on: date, reference: str, who: str, now: datetime, key: str | None = None
+) -> None:
     """Appends a payment made at the depot and logs it for the central office. A returned one has an amount below 0."""
     uid = uids.new()
     columns: dict[str, Any] = {
@@ -129,7 +131,7 @@ def add_payment(tx: Tx, id: int, amount_cents: int, paid_on: date, reference: st
         "reference": reference,
         "recorded_at": times.text(now),
     }
-    insert(tx, "payments", uid=uid, invoice_id=id, recorded_by=who, **columns)
+    insert(tx, "payments", uid=uid, invoice_id=id, recorded_by=who, key=key, **columns)
     found = get(tx, id)
     assert found is not None
     del columns["origin"]
@@ -141,6 +143,23 @@ def add_payment(tx: Tx, id: int, amount_cents: int, paid_on: date, reference: st
         "currency": found["currency"],
     }
     sync_log.append(tx, "invoices", "payment", uid, snapshot, now)
+
+
+def payment_of_key(db: Database, key: str) -> Row | None:
+    """The payment that was recorded under this key."""
+    return row(db, "SELECT * FROM payments WHERE key = ?", key)
+
+
+def first_issued_on(db: Database, id: int) -> date:
+    """When an invoice was issued, or the first of those that it takes the place of."""
+    found = value(
+        db,
+        "WITH RECURSIVE line (id) AS (SELECT ?1 UNION SELECT replaces_id FROM invoices JOIN line USING (id)"
+        "  WHERE replaces_id IS NOT NULL)"
+        " SELECT min(issued_on) FROM invoices JOIN line USING (id)",
+        id,
+    )
+    return date.fromisoformat(found)
 
 
 def add_centre_payment(

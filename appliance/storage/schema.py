@@ -256,7 +256,8 @@ CREATE UNIQUE INDEX adjustments_open ON adjustments (invoice_id) WHERE state = '
 CREATE TABLE payments (
   id INTEGER PRIMARY KEY, uid TEXT NOT NULL UNIQUE, invoice_id INTEGER NOT NULL REFERENCES invoices (id),
   amount_cents INTEGER NOT NULL, paid_on TEXT NOT NULL, origin TEXT NOT NULL CHECK (origin IN ('depot', 'centre')),
-  reference TEXT NOT NULL DEFAULT '', recorded_by TEXT NOT NULL, recorded_at TEXT NOT NULL
+  reference TEXT NOT NULL DEFAULT '', recorded_by TEXT NOT NULL, recorded_at TEXT NOT NULL,
+  key TEXT UNIQUE                        -- given by whoever recorded it: sent twice it is one payment
 ) STRICT;
 CREATE INDEX payments_invoice ON payments (invoice_id);
 CREATE INDEX payments_sums ON payments (origin, invoice_id, amount_cents);

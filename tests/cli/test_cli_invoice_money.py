@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from appliance import billing
 from appliance.config import Settings
-from appliance.errors import InputError
+from appliance.errors import InputError, Refused
 from appliance.storage import invoices, trips
 from appliance.storage.db import write_tx
 from tests.cast import NOON, hire, new_trip, ride
@@ -41,6 +41,18 @@ def test_a_part_of_an_invoice_is_credited(box: Any, number: str) -> None:
     again = box("invoice", "credit", number, "12.50", "--reason", "van was late")
     assert again.code == InputError.exit_code
     assert "not above GBP 10.90" in again.err
+
+
+def test_more_than_is_owed_is_recorded_when_it_is_said_and_no_more_goes_back(box: Any, number: str) -> None:
+    over = box("invoice", "pay", number, "24.00", "--on", "2026-01-26")
+    assert over.code == Refused.exit_code
+    assert "amount: it is more than the GBP 23.40 that is owed" in over.err
+    paid = box("invoice", "pay", number, "24.00", "--on", "2026-01-26", "--overpaid")
+    assert paid.out == f"{number}: the payment is recorded; the invoice is paid.\n"
+    back = box("invoice", "pay", "--on", "2026-01-26", number, "--", "-24.01")
+    assert back.code == InputError.exit_code
+    assert "GBP 24.00 was paid" in back.err
+    assert "has come" in box("invoice", "pay", number, "1.00", "--on", "2099-01-01", "--overpaid").err
 
 
 def test_the_print_list_is_one_file_and_leaves_the_list_when_marked(box: Any, number: str, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def billed(depot_db: Database, cast: Cast) -> list[int]:
 
 def test_an_invoice_is_a_row_with_its_amounts(depot_db: Database, billed: list[int], depot: Settings) -> None:
     with write_tx(depot_db) as tx:
-        invoice_desk.pay(tx, billed[0], 500, NOON.date(), "", "ann", NOON)
+        invoice_desk.pay(tx, billed[0], 500, NOON.date(), "", "ann", NOON, today=NOON.date())
     first = exported(depot_db, depot, JANUARY)[0]
     assert first == {
         "date": "2026-01-26", "kind": "invoice", "number": "LIV-2026-A000001", "invoice": "", "due": "2026-01-26",

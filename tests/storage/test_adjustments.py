@@ -97,7 +97,7 @@ def test_what_was_paid_is_taken_back_before_the_invoice_is_replaced(depot_db: Da
 
     def pay(cents: int) -> None:
         with write_tx(depot_db) as tx:
-            invoice_desk.pay(tx, 1, cents, NOON.date(), "bank", "ann", NOON)
+            invoice_desk.pay(tx, 1, cents, NOON.date(), "bank", "ann", NOON, today=NOON.date())
 
     pay(2340)
     with pytest.raises(Refused, match="something was paid on it"):

@@ -43,7 +43,7 @@ def credit(db: Database, invoice_id: int, cents: int, depot: Settings, reason: s
 
 def pay(db: Database, invoice_id: int, cents: int) -> None:
     with write_tx(db) as tx:
-        invoice_desk.pay(tx, invoice_id, cents, NOON.date(), "", "ann", NOON)
+        invoice_desk.pay(tx, invoice_id, cents, NOON.date(), "", "ann", NOON, today=NOON.date())
 
 
 def standing(db: Database, invoice_id: int) -> tuple[str, int]:

@@ -233,7 +233,7 @@ def test_payments_in_part_and_in_full_and_a_returned_one(depot_db: Database, tri
 
     def pay(cents: int) -> object:
         with write_tx(depot_db) as tx:
-            return invoice_desk.pay(tx, 1, cents, NOON.date(), "bank", "ann", NOON).data["state"]
+            return invoice_desk.pay(tx, 1, cents, NOON.date(), "bank", "ann", NOON, today=NOON.date()).data["state"]
 
     assert pay(1000) == "issued"
     assert pay(total - 1000) == "paid"
@@ -244,6 +244,20 @@ def test_payments_in_part_and_in_full_and_a_returned_one(depot_db: Database, tri
     for wrong in (0, 10**13):
         with pytest.raises(InputError):
             pay(wrong)
+
+
+def test_an_invoice_that_takes_the_place_of_another_may_have_been_paid_before_its_own_day(
+    depot_db: Database, trip: int, depot: Settings
+) -> None:
+    bill(depot_db, trip, depot)
+    later = NOON + timedelta(days=9)
+    with write_tx(depot_db) as tx:
+        invoice_desk.void(tx, 1, "wrong address", replace=True, who="ann", now=later)
+        id = billing.generate(tx, trip, depot, later)[0]["invoice_id"]
+        with pytest.raises(InputError, match="when it was issued"):
+            invoice_desk.pay(tx, id, 100, NOON.date() - timedelta(days=1), "", "ann", later, today=later.date())
+        invoice_desk.pay(tx, id, 100, NOON.date(), "", "ann", later, today=later.date())
+    assert invoices.paid_cents(depot_db, id) == 100
 
 
 def test_a_dispute_stops_reminders_until_it_is_settled(depot_db: Database, trip: int, depot: Settings) -> None:

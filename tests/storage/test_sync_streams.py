@@ -108,7 +108,7 @@ def test_a_payment_is_told_in_its_currency_and_a_dispute_as_resolved(depot_db: D
         id = issue(tx, cast, trip)
         invoice_desk.dispute(tx, id, "no ride", "ann", NOON)
         invoice_desk.settle(tx, id, "ann", NOON)
-        invoice_desk.pay(tx, id, 1800, date(2026, 1, 26), "bank", "ann", NOON)
+        invoice_desk.pay(tx, id, 1800, date(2026, 1, 26), "bank", "ann", NOON, today=NOON.date())
     assert [(one["amount_cents"], one["currency"]) for one in told(depot_db, "payment")] == [(1800, "GBP")]
     assert [one["state"] for one in told(depot_db, "resolved") + told(depot_db, "paid")] == ["issued", "paid"]
 

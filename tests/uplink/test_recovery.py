@@ -72,7 +72,7 @@ def after(settings: Settings, db: Database, cast: Cast, first: int) -> None:
     """What the backup does not know: the first is billed and paid, a new trip is billed, credited and made void."""
     with write_tx(db) as tx:
         id = billing.generate(tx, first, settings, END)[0]["invoice_id"]
-        invoice_desk.pay(tx, id, 500, date(2026, 1, 26), "bank", "ann", END)
+        invoice_desk.pay(tx, id, 500, date(2026, 1, 26), "bank", "ann", END, today=END.date())
         credit_desk.issue(tx, id, 100, "late", settings, who="ann", now=END)
         adjustments.open_for(tx, id, 1000.0, 1200.0, 9900, END)
         new = new_trip(tx, ref="R-3", patient="Somebody New")

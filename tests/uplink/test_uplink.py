@@ -298,7 +298,7 @@ def test_the_sums_are_those_of_the_invoices_that_count(
 ) -> None:
     first, second, third = work(depot_db, cast)
     with write_tx(depot_db) as tx:
-        invoice_desk.pay(tx, first, 500, date(2026, 1, 26), "", "ann", NOON)
+        invoice_desk.pay(tx, first, 500, date(2026, 1, 26), "", "ann", NOON, today=NOON.date())
         invoice_desk.void(tx, second, "wrong payer", replace=False, who="ann", now=NOON)
         invoices.add_centre_payment(tx, third, UID + "9", 700, date(2026, 1, 26), "", NOON)
         tx.conn.execute("UPDATE invoices SET document = json_object('trip', json_object('reference', 'R'), 'payer',"

@@ -38,7 +38,7 @@ def make(made: world.World) -> dict[str, int]:
         today = now.date()
 
         def pay(id: int, cents: int) -> None:
-            invoice_desk.pay(tx, id, cents, today, "bank", "biller@depot.example", now)
+            invoice_desk.pay(tx, id, cents, today, "bank", "biller@depot.example", now, today=today)
 
         found["partly"], paid, found["void"], found["disputed"], found["credited"] = made_ones[3:8]
         pay(found["partly"], 800)

@@ -52,6 +52,26 @@ def test_an_invoice_shows_its_payments(client: Client, invoice: dict[str, Any]) 
     ]
 
 
+def test_a_payment_under_one_key_is_recorded_once(client: Client, invoice: dict[str, Any]) -> None:
+    address, said = f"{URL}/{invoice['id']}/payments", {"amount_cents": 100, "key": "bank-2026-01-26-7"}
+    first, second = client.post(address, json=said), client.post(address, json=said)
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
+    assert len(second.json()["payments"]) == 1
+    assert "another payment" in problem(client.post(address, json=said | {"amount_cents": 200}), 409)
+
+
+def test_the_bounds_of_a_payment_hold_for_programs(client: Client, invoice: dict[str, Any]) -> None:
+    address, owed = f"{URL}/{invoice['id']}/payments", invoice["owed_cents"]
+    assert "that is owed" in problem(client.post(address, json={"amount_cents": owed + 1}), 409)
+    assert "no more back" in problem(client.post(address, json={"amount_cents": -1}), 400)
+    assert "has come" in problem(client.post(address, json={"amount_cents": 1, "paid_on": "2026-01-27"}), 400)
+    assert "when it was issued" in problem(client.post(address, json={"amount_cents": 1, "paid_on": "2026-01-01"}), 400)
+    paid = client.post(address, json={"amount_cents": owed + 1, "overpaid": True}).json()
+    assert (paid["state"], paid["owed_cents"]) == ("paid", -1)
+    assert client.post(address, json={"amount_cents": -1 - owed}).json()["owed_cents"] == owed
+
+
 @pytest.mark.parametrize(("asked", "count"), [
     ({}, 4), ({"q": "A000001"}, 1), ({"q": "T-100"}, 4), ({"q": "T-1001"}, 1), ({"q": "merseyside"}, 4),
     ({"q": "nobody"}, 0), ({"q": world.NAMES[0]}, 0), ({"aging": "current"}, 4), ({"aging": "90+"}, 0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 from pypdf import PdfReader
@@ -74,7 +75,7 @@ def test_a_payment_is_recorded_in_part_and_in_full(client: Client, money: dict[s
     assert "GBP 10.00 recorded as paid." in client.post(address, data={"amount": "10.00", "reference": "cash"}).text
     assert state(depot_db, money["paper"]) == ("issued", owed - 1000)
     rest = f"{(owed - 1000) // 100}.{(owed - 1000) % 100:02d}"
-    client.post(address, data={"amount": rest, "paid_on": "2026-01-25"})
+    client.post(address, data={"amount": rest, "paid_on": "2026-01-26"})
     assert state(depot_db, money["paper"]) == ("paid", 0)
     assert "paid back" in client.post(address, data={"amount": "-1"}).text
     assert state(depot_db, money["paper"]) == ("issued", 100)
@@ -83,7 +84,9 @@ def test_a_payment_is_recorded_in_part_and_in_full(client: Client, money: dict[s
 @pytest.mark.parametrize(("form", "said"), [
     ({"amount": "ten"}, "Expected an amount in GBP like 120.50."), ({"amount": "0"}, "an amount other than 0."),
     ({"amount": "1", "paid_on": "soon"}, "Expected a day like 2026-03-01."),
-    ({"amount": "1", "paid_on": "2027-01-01"}, "Expected a day that has come."),
+    ({"amount": "1", "paid_on": "2026-01-27"}, "Expected a day that has come."),
+    ({"amount": "1", "paid_on": "2000-01-01"}, "when it was issued; a deposit counts from the day of the invoice"),
+    ({"amount": "-1"}, "Expected no more back than was paid; nothing was paid on it."),
 ])  # fmt: skip
 def test_a_wrong_payment_is_refused_beside_its_field(
     client: Client, money: dict[str, int], depot_db: Database, form: dict[str, str], said: str
@@ -94,6 +97,51 @@ def test_a_wrong_payment_is_refused_beside_its_field(
     assert said in answer.text
     assert f'value="{form["amount"]}"' in answer.text
     assert state(depot_db, money["paper"]) == before
+
+
+def test_an_overpayment_is_asked_about_once(client: Client, money: dict[str, int], depot_db: Database) -> None:
+    address = f"/invoices/{money['paper']}"
+    _, owed = state(depot_db, money["paper"])
+    assert 'name="overpaid"' not in client.get(address).text
+    form = {"amount": f"{owed // 100 + 1}.00", "reference": "bank"}
+    asked = client.post(f"{address}/payments", data=form)
+    assert (asked.status_code, "that is owed" in asked.text, 'name="overpaid"' in asked.text) == (422, True, True)
+    assert state(depot_db, money["paper"]) == ("issued", owed)
+    client.post(f"{address}/payments", data=form | {"overpaid": "yes"})
+    assert state(depot_db, money["paper"]) == ("paid", owed - (owed // 100 + 1) * 100)
+
+
+def test_the_second_of_two_billers_is_told_and_a_form_sent_twice_counts_once(
+    client: Client, money: dict[str, int], depot_db: Database
+) -> None:
+    address = f"/invoices/{money['paper']}"
+    page = client.get(address).text
+    (seen,) = set(re.findall(r'name="seen" value="([^"]+)"', page))
+    (key,) = re.findall(r'name="key" value="([^"]+)"', page)
+    _, owed = state(depot_db, money["paper"])
+    for _ in range(2):
+        assert client.post(f"{address}/payments", data={"amount": "10", "seen": seen, "key": key}).status_code == 200
+    assert state(depot_db, money["paper"]) == ("issued", owed - 1000)
+    for act, form in (("payments", {"amount": "10", "key": "another"}), ("credit", {"amount": "1", "reason": "late"}),
+                      ("dispute", {"reason": "no ride"}), ("void", {"reason": "wrong"})):  # fmt: skip
+        answer = client.post(f"{address}/{act}", data=form | {"seen": seen})
+        assert answer.status_code == 422
+        assert "it was changed meanwhile: Payment recorded: GBP 10.00, by " in answer.text
+        assert act == "void" or all(f'value="{text}"' in answer.text for text in form.values())
+    assert state(depot_db, money["paper"]) == ("issued", owed - 1000)
+
+
+def test_an_invoice_that_cannot_be_made_void_says_why_in_place_of_the_form(
+    client: Client, money: dict[str, int], depot_db: Database
+) -> None:
+    address = f"/invoices/{money['paper']}"
+    assert f'hx-post="{address}/void"' in client.get(address).text
+    client.post(f"{address}/payments", data={"amount": "10"})
+    page = client.get(address).text
+    assert f'hx-post="{address}/void"' not in page
+    assert "Something was paid on it: take that back first" in page
+    credited = client.get(f"/invoices/{money['credited']}").text
+    assert "credit the rest of it instead" in credited
 
 
 def test_an_invoice_is_credited_disputed_resolved_and_sent_again(

@@ -37,7 +37,7 @@ def test_the_page_and_its_fragment_show_the_same_board(client: Client) -> None:
 
 def test_an_invoice_is_linked_from_its_card(client: Client) -> None:
     done = column(client.get("/board").text, "done")
-    assert len(re.findall(r'href="/api/v1/invoices/\d+/pdf"', done)) == 4
+    assert len(re.findall(r'href="/invoices/\d+"', done)) == 4
     assert "DEMO-2026-A000001" in done
 
 

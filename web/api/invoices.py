@@ -34,11 +34,14 @@ ByState = Annotated[InvoiceState | None, QueryParameter(name="state")]
 
 
 class NewPayment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Minor units, and the day of the payment, today by default."""
+    """Minor units, and the day of the payment, today by default. With `overpaid` it may be more than is owed. A `key`
+    that the program chooses makes it safe to send twice: the same one again is the same payment."""
 
     amount_cents: Annotated[int, Meta(gt=-1_000_000_000_000, lt=1_000_000_000_000)]
     paid_on: date | None = None
     reference: Annotated[str, Meta(max_length=100)] = ""
+    overpaid: bool = False
+    key: Annotated[str, Meta(max_length=100)] = ""
 
 
 class Dispute(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -194,17 +197,20 @@ def void_invoice(parts: Given, invoice_id: FromPath[int], data: RequestBody[Void
     "/invoices/{invoice_id:int}/payments",
     sync_to_thread=True,
     summary="Record a payment, in full or in part",
-    responses={409: ResponseSpec(Problem, description="The invoice is void")},
+    responses={409: ResponseSpec(Problem, description="It is void, less is owed, or the key is another payment's")},
 )
 def add_payment(parts: Given, invoice_id: FromPath[int], data: RequestBody[NewPayment]) -> InvoiceWithLines:
-    """A payment that was returned has an amount below zero."""
+    """A payment that was returned has an amount below zero, and no more than was paid can go back."""
     now = parts.now()
-    day = data.paid_on or now.astimezone(parts.settings.zone).date()
-    return _decide(
-        parts,
-        invoice_id,
-        lambda tx: invoice_desk.pay(tx, invoice_id, data.amount_cents, day, data.reference, parts.who, now),
-    )
+    today = now.astimezone(parts.settings.zone).date()
+
+    def record(tx: Tx) -> Event:
+        return invoice_desk.pay(
+            tx, invoice_id, data.amount_cents, data.paid_on or today, data.reference, parts.who, now,
+            today=today, overpaid=data.overpaid, key=data.key,
+        )  # fmt: skip
+
+    return _decide(parts, invoice_id, record)
 
 
 @post(

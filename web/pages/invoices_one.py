@@ -12,10 +12,10 @@ from litestar.response import Template
 
 from appliance import credit_desk, invoice_desk
 from appliance.domain.invoice import money, plural
-from appliance.errors import DepotError
+from appliance.errors import DepotError, InputError, Outdated
 from appliance.events import Event
 from appliance.jobs import Ask
-from appliance.storage import credit_notes, ledger, times
+from appliance.storage import credit_notes, invoices, ledger, times, uids
 from appliance.storage.db import Row, Tx, write_tx
 from web import cards, names
 from web.api.invoices import unknown
@@ -53,8 +53,11 @@ def invoice_pay(parts: Given, invoice_id: FromPath[int], data: Fields) -> Templa
 
     def act(tx: Tx, found: Row) -> Done:
         amount = cents(typed, "amount", found["currency"])
-        on = day(typed, "paid_on") or now.astimezone(parts.settings.zone).date()
-        event = invoice_desk.pay(tx, invoice_id, amount, on, typed.get("reference", ""), parts.who, now)
+        today = now.astimezone(parts.settings.zone).date()
+        event = invoice_desk.pay(
+            tx, invoice_id, amount, day(typed, "paid_on") or today, typed.get("reference", ""), parts.who, now,
+            today=today, overpaid="overpaid" in typed, key=typed.get("key", ""),
+        )  # fmt: skip
         said = money(abs(amount), found["currency"])
         return [], [event], f"{said} {'recorded as paid' if amount > 0 else 'recorded as paid back'}."
 
@@ -73,12 +76,12 @@ def invoice_dispute(parts: Given, invoice_id: FromPath[int], data: Fields) -> Te
 
 
 @post("/invoices/{invoice_id:int}/settle", sync_to_thread=True, status_code=200, include_in_schema=False)
-def invoice_settle(parts: Given, invoice_id: FromPath[int]) -> Template:
+def invoice_settle(parts: Given, invoice_id: FromPath[int], data: Fields) -> Template:
     def act(tx: Tx, _found: Row) -> Done:
         event = invoice_desk.settle(tx, invoice_id, parts.who, parts.now())
         return [], [event], "The dispute is resolved; what is owed is reminded of again."
 
-    return _act(parts, invoice_id, "settle", {}, act)
+    return _act(parts, invoice_id, "settle", trimmed(data), act)
 
 
 @post("/invoices/{invoice_id:int}/credit", sync_to_thread=True, status_code=200, include_in_schema=False)
@@ -126,12 +129,31 @@ def _act(parts: Parts, invoice_id: int, form: str, typed: dict[str, str], act: C
             found = ledger.invoice(tx, invoice_id)
             if found is None:
                 raise unknown(invoice_id)
+            if "key" not in typed or invoices.payment_of_key(tx, typed["key"]) is None:
+                _must_be_as_seen(tx, found, typed.get("seen"))
             asks, events, done = act(tx, found)
     except DepotError as error:
         return _page(parts, invoice_id, form=refused(form, typed, error))
     parts.sender.send(asks)
     parts.publisher.publish(*events)
     return _page(parts, invoice_id, done=done)
+
+
+def _seen(row: Row) -> str:
+    """What a form was opened with: the state of the invoice, and what is owed."""
+    return f"{row['state']} {row['owed_cents']}"
+
+
+def _must_be_as_seen(tx: Tx, found: Row, seen: str | None) -> None:
+    """Raises Outdated, with what happened last, where somebody else was faster. Buttons without a form say nothing."""
+    if seen not in (None, _seen(found)):
+        last = ledger.history(tx, found["uid"], found["id"])[0]
+        said = ": ".join(part for part in (_title(last), _said(last, found["currency"])) if part)
+        raise Outdated(
+            f"it was changed meanwhile: {said}" + (f", by {last['who']}" if last["who"] else ""),
+            subject=found["number"],
+            hint="look at it as it is now, then decide again",
+        )
 
 
 def _page(parts: Parts, invoice_id: int, *, done: str = "", form: Form | None = None) -> Template:
@@ -182,7 +204,7 @@ def _page(parts: Parts, invoice_id: int, *, done: str = "", form: Form | None = 
             {
                 **one,
                 "moment": moment(one["at"]),
-                "title": HISTORY.get(one["action"], one["action"].partition(".")[2].replace("_", " ").capitalize()),
+                "title": _title(one),
                 "said": _said(one, currency),
             }
             for one in history
@@ -202,8 +224,21 @@ def _page(parts: Parts, invoice_id: int, *, done: str = "", form: Form | None = 
         rest=money(rest, currency),
         rest_cents=rest,
         rest_plain=plain(rest, currency),
+        seen=_seen(row),
+        key=uids.new(),
+        is_more_than_owed=_is_more_than_owed(form, row),
+        why_not_void=_why_not_void(row),
         went_out=bool(row["sent_at"] or row["print_listed_at"]),
     )  # fmt: skip
+
+
+def _why_not_void(row: Row) -> str:
+    """Why an invoice cannot be made void, and what to do instead; empty where it can."""
+    if row["credited_cents"]:
+        return "A credit note stands against it: credit the rest of it instead."
+    if row["paid_cents"]:
+        return "Something was paid on it: take that back first, as a payment below zero, or credit it."
+    return ""
 
 
 def _sums(row: Row) -> list[tuple[str, str]]:
@@ -216,6 +251,22 @@ def _sums(row: Row) -> list[tuple[str, str]]:
         back = row["owed_cents"] < 0
         found.append(("To pay back" if back else "Still owed", abs(row["owed_cents"])))
     return [(title, money(amount, currency)) for title, amount in found]
+
+
+def _title(one: Row) -> str:
+    """What an entry of the history is."""
+    action = str(one["action"])
+    return HISTORY.get(action, action.partition(".")[2].replace("_", " ").capitalize())
+
+
+def _is_more_than_owed(form: Form | None, row: Row) -> bool:
+    """Whether the refused form is one with a payment above what is owed, which is asked about."""
+    if form is None or not form.is_open("pay"):
+        return False
+    try:
+        return cents(dict(form.typed), "amount", row["currency"]) > int(row["owed_cents"])
+    except InputError:
+        return False
 
 
 def _said(one: Row, currency: str) -> str:
