@@ -18,8 +18,9 @@ _KEPT = ("state", "vehicle_id", "driver_id", *trips.STAMP_COLUMNS)
 
 
 class HandedOver(Struct, frozen=True):
-    """What was done: the handover's id, which trips, and for an undoing those that stayed as they are, because somebody
-    has decided about them since. Jobs to send and live events to publish, after the commit."""
+    """What was done: the handover's id, which trips changed hands, and which stayed as they are: those under way where
+    nobody takes over, and for an undoing those about which somebody has decided since. Jobs to send and live events to
+    publish, after the commit."""
 
     id: int
     trips: list[int]
@@ -30,7 +31,8 @@ class HandedOver(Struct, frozen=True):
 
 def unavailable(tx: Tx, code: str, to: str | None, *, now: datetime, who: str) -> HandedOver:
     """The driver gets no trip from now on. Trips that are assigned keep their vehicle and get the other driver, those
-    under way their times, too; without another driver all are unassigned.
+    under way their times, too. Without another driver those that are assigned go to nobody, and those under way stay
+    with their van: there may be a patient on board, and whoever drives it on ends the trip.
 
     Raises NotFound by the field, and Refused where it is so already, the other one cannot drive, or a trip cannot be
     given on, naming it. Then nothing was changed.
@@ -41,10 +43,13 @@ def unavailable(tx: Tx, code: str, to: str | None, *, now: datetime, who: str) -
     other = _driver(tx, to, "to") if to else None
     if other and (other["id"] == found["id"] or other["unavailable_at"]):
         raise Refused("the driver is unavailable", subject="to")
-    before, asks, live = [], list[jobs.Ask](), list[LiveEvent]()
+    before, stay, asks, live = [], list[int](), list[jobs.Ask](), list[LiveEvent]()
     for each in trips.open_of(tx, "driver_id", found["id"]):
         was = trips.get(tx, each["id"])
         assert was is not None
+        if other is None and was["state"] == State.in_progress:
+            stay.append(was["id"])
+            continue
         outcome = _give(tx, was, found, other, now=now, who=who)
         asks += outcome.jobs
         live += outcome.events
@@ -56,7 +61,7 @@ def unavailable(tx: Tx, code: str, to: str | None, *, now: datetime, who: str) -
     id = handovers.add(tx, found["id"], other["id"] if other else None, before, now, who)
     said = f"{len(before)} trips to {to or 'nobody'}"
     audit.record(tx, who, "driver.unavailable", "driver", found["uid"], now, said)
-    return HandedOver(id, [one["id"] for one in before], [], asks, live)
+    return HandedOver(id, [one["id"] for one in before], stay, asks, live)
 
 
 def available(tx: Tx, code: str, *, now: datetime, who: str) -> None:

@@ -13,7 +13,7 @@ from sqlite_utils import Database
 
 from appliance import clock, log
 from appliance.config import Settings
-from appliance.errors import Unavailable
+from appliance.errors import DepotError, Unavailable
 from appliance.events import Publisher
 from appliance.notify import notify
 from appliance.sender import Sender
@@ -101,6 +101,8 @@ class Demo:
             known = past[: max(1, len(past) - round(left_s / FIX_S))]
             began = now - timedelta(seconds=FIX_S * len(known))
             trip_id = self._new_trip(van, began, now)
+            if trip_id is None:
+                continue
             self._press(van.code, trip_id, "en_route", began - timedelta(minutes=4))
             self._press(van.code, trip_id, "arrived_pickup", began - timedelta(minutes=1))
             self._press(van.code, trip_id, "on_board", began)
@@ -118,6 +120,8 @@ class Demo:
                 if van.stands_until and now >= van.stands_until:
                     self._choose_way(van)
                     trip_id = self._new_trip(van, now, now)
+                    if trip_id is None:
+                        continue
                     for event in ("accepted", "en_route", "arrived_pickup", "on_board"):
                         self._press(van.code, trip_id, event, now)
             else:
@@ -141,10 +145,16 @@ class Demo:
         van.goal = van.dice.choice([name for name in demo_depot.PLACES if name != van.place])
         van.drive = Drive.between(demo_depot.PLACES[van.place], demo_depot.PLACES[van.goal], van.dice)
 
-    def _new_trip(self, van: Van, pickup_at: datetime, now: datetime) -> int:
-        """Gives the van a trip along its way, and returns the trip's id."""
-        with write_tx(self._db) as tx:
-            created = demo_depot.new_trip(tx, van.dice, van.code, (van.place, van.goal), pickup_at, now)
+    def _new_trip(self, van: Van, pickup_at: datetime, now: datetime) -> int | None:
+        """Gives the van a trip along its way, and returns the trip's id. None where it cannot have one now: its driver
+        cannot drive, or somebody took it out of service. Then it stands for a while."""
+        try:
+            with write_tx(self._db) as tx:
+                created = demo_depot.new_trip(tx, van.dice, van.code, (van.place, van.goal), pickup_at, now)
+        except DepotError:
+            van.drive.speed_kmh = 0.0
+            van.stands_until = now + timedelta(seconds=STAND_S[1])
+            return None
         van.trip_id = created.id
         self._sender.send(created.jobs)
         self._publisher.publish(*created.events)

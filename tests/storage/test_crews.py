@@ -157,26 +157,27 @@ def test_all_trips_of_an_unavailable_driver_go_to_another_and_come_back(
     assert actions == ["driver.unavailable", "driver.handover_undone"]
 
 
-def test_to_nobody_they_are_unassigned_and_undoing_brings_back_their_times(depot_db: Database, cast: Cast) -> None:
+def test_to_nobody_they_are_unassigned_but_for_one_with_a_patient_on_board(depot_db: Database, cast: Cast) -> None:
     with write_tx(depot_db) as tx:
         waiting, running = two_trips(tx)
         before = trip_of(tx, running)
         done = handover.unavailable(tx, DRIVER, None, now=NOON, who="ann")
-        assert crew_of(tx, waiting) == crew_of(tx, running) == ("scheduled", None, None)
-        handover.undo(tx, done.id, now=NOON, who="ann")
-    after = trip_of(depot_db, running)
-    assert {name: after[name] for name in ("state", "on_board_at", "vehicle_id", "driver_id")} == {
-        name: before[name] for name in ("state", "on_board_at", "vehicle_id", "driver_id")
-    }
+        assert (done.trips, done.left) == ([waiting], [running])
+        assert crew_of(tx, waiting) == ("scheduled", None, None)
+        assert trip_of(tx, running) == before
+        assert say(tx, running, Event.completed, NOON + MINUTE).accepted
+        back = handover.undo(tx, done.id, now=NOON, who="ann")
+    assert back.trips == [waiting]
+    assert crew_of(depot_db, waiting) == ("assigned", VAN, cast.driver)
 
 
 def test_undoing_leaves_alone_what_was_decided_since(depot_db: Database, cast: Cast) -> None:
     with write_tx(depot_db) as tx:
-        waiting, running = two_trips(tx)
+        waiting, _ = two_trips(tx)
         done = handover.unavailable(tx, DRIVER, None, now=NOON, who="ann")
         assert say(tx, waiting, Event.assign, NOON, vehicle=OTHER_VAN).accepted
         back = handover.undo(tx, done.id, now=NOON, who="ann")
-        assert (back.trips, back.left) == ([running], [waiting])
+        assert (back.trips, back.left) == ([], [waiting])
         assert crew_of(tx, waiting) == ("assigned", OTHER_VAN, None)
 
 

@@ -17,13 +17,15 @@ from web.problems import Problem
 
 
 class Unavailable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`to` is the code of the driver who gets the trips; null: nobody, they are unassigned."""
+    """`to` is the code of the driver who gets the trips; null: nobody. Then those under way stay with their
+    vehicle, and the others are unassigned."""
 
     to: Annotated[str, Meta(min_length=1, max_length=32)] | None = None
 
 
 class Handover(Struct, frozen=True, kw_only=True):
-    """Trips that changed hands. `left` are those that an undoing did not touch: they were changed since."""
+    """Trips that changed hands. `left` are those that did not: under way, with nobody to take over; or, of an undoing,
+    changed since."""
 
     id: int
     trips: list[int]
@@ -47,7 +49,7 @@ REFUSED = {
     responses=REFUSED,
 )
 def driver_unavailable(parts: Given, code: FromPath[str], data: RequestBody[Unavailable]) -> Handover:
-    """At once, all or none. `/handovers/{id}/undo` takes it back."""
+    """At once: all that can be given on, or none. `/handovers/{id}/undo` takes it back."""
     with parts.db() as db, write_tx(db) as tx:
         done = handover.unavailable(tx, code, data.to, now=parts.now(), who=parts.who)
     return tell(parts, done)

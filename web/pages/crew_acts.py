@@ -42,6 +42,8 @@ def crew_unavailable(parts: Given, driver: FromPath[str], data: Fields) -> Templ
         f"{_count(len(given.trips))} {'go' if len(given.trips) != 1 else 'goes'} to {_name(parts, to) or 'Unassigned'}"
     )
     said = f"{_name(parts, driver)} is unavailable; {where if given.trips else 'there were no trips to give on'}."
+    if given.left:
+        said += f" Still under way with its van: {', '.join(_titles(parts, given.left))}. Give it to another driver."
     return done(said, act="unavailable", undo=f"/handovers/{given.id}/undo")
 
 
@@ -63,8 +65,7 @@ def crew_undo(parts: Given, handover_id: FromPath[int]) -> Template:
     except DepotError as error:
         return done(f"Not undone: {error.what}.", act="undo")
     tell(parts, given)
-    with parts.db() as db:
-        left = [cards.title(row) for id in given.left if (row := board.trip(db, id))]
+    left = _titles(parts, given.left)
     said = f"Undone: {_count(len(given.trips))} given back, and the driver is available."
     return done(f"{said} Changed since and left: {', '.join(left)}." if left else said, act="undo")
 
@@ -116,6 +117,11 @@ def _name(parts: Parts, driver: str) -> str:
     with parts.db() as db:
         found = people.driver_by_code(db, driver)
     return found["name"] if found else driver
+
+
+def _titles(parts: Parts, trips: list[int]) -> list[str]:
+    with parts.db() as db:
+        return [cards.title(row) for id in trips if (row := board.trip(db, id))]
 
 
 def _count(trips: int) -> str:
