@@ -17,7 +17,7 @@ from pathlib import Path
 
 UNITS = Path(__file__).resolve().parent.parent / "systemd" / "system"
 MOST = 2.0
-PROGRAMS = ("usr/lib/depotbox/depotbox", "usr/bin/systemctl", "usr/bin/systemd-tmpfiles", "usr/bin/true")
+PROGRAMS = ("usr/lib/depotbox/depotbox", "usr/bin/systemctl", "usr/bin/systemd-tmpfiles", "usr/bin/rm", "usr/bin/true")
 
 
 def main() -> int:

@@ -51,6 +51,11 @@ class Container:
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done
 
+    @property
+    def steward(self) -> Path:
+        """The socket of its steward, as this machine sees it."""
+        return Path(f"/proc/{self._pid}/root/run/depotbox-steward.sock")
+
     def in_its_network(self, *command: str) -> str:
         """What a program of this machine prints that sees the container's network."""
         words = ["nsenter", f"--target={self._pid}", "--net", "--", *command]

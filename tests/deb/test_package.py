@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import __version__, roles, units
+from appliance import __version__, roles, steward, units
 from appliance.paths import PROJECT_ROOT
 from tests.deb import container as containers
 from tests.deb.container import Container
@@ -145,6 +145,17 @@ def test_celery_worker_and_celery_beat_are_what_operators_expect(box: Container)
     box.run("systemctl", "start", "celery-worker")
     wait_for(lambda: active(box) >= set(workers), "the workers run", 60)
     assert "depotbox-beat.service" in box.says("systemctl", "status", "celery-beat")
+
+
+def test_a_restore_stops_the_box_puts_the_backup_in_place_and_starts_it(box: Container) -> None:
+    backup = f"/{DATA}/incoming/restore.tar.gz"
+    box.run("depotbox", "backup", backup)
+    box.run("depotbox", "vehicle", "add", "VAN2", "--json")
+    steward.ask("restore", address=box.steward)
+    wait_for(lambda: not (box.root / backup[1:]).exists(), "the restore is over", 120)
+    all_run(box)
+    assert [van in box.says("depotbox", "vehicle", "list") for van in ("VAN1", "VAN2")] == [True, False]
+    assert "box.restored" in box.says("journalctl", "--output=cat", "--unit=depotbox-init")
 
 
 def test_depotbox_run_does_not_start_beside_the_units(box: Container) -> None:
