@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -37,8 +38,14 @@ def make_root() -> None:
 class Container:
     """One that runs."""
 
-    def __init__(self, root: Path, pid: int) -> None:
-        self.root, self._pid = root, pid
+    def __init__(self, root: Path, launcher: int) -> None:
+        self.root = root
+        self._children = Path(f"/proc/{launcher}/task/{launcher}/children")
+
+    @property
+    def _pid(self) -> int:
+        """Its systemd, as this machine counts; until that is there, what makes the container."""
+        return int(self._children.read_text().split()[0])
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -50,6 +57,11 @@ class Container:
         )
         assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done
+
+    def is_up(self) -> bool:
+        with contextlib.suppress(IndexError, subprocess.TimeoutExpired):
+            return self.says("systemctl", "is-system-running") in ("running", "degraded")
+        return False
 
     @property
     def steward(self) -> Path:
@@ -80,13 +92,9 @@ def booted(root: Path) -> Iterator[Container]:
     ]
     with (root.parent / "console.log").open("w") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        container = Container(root, process.pid)
         try:
-            wait_for(lambda: children.read_text().split(), "the container starts", 30)
-            container = Container(root, int(children.read_text().split()[0]))
-            wait_for(
-                lambda: container.says("systemctl", "is-system-running") in ("running", "degraded"), "it is up", 120
-            )
+            wait_for(container.is_up, "its systemd is up", 120)
             yield container
         finally:
             process.terminate()  # as a press of the power button
