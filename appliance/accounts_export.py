@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from sqlite_utils import Database
 
+from appliance import typed
 from appliance.config import Settings
 from appliance.domain.invoice import MINOR_DIGITS
 from appliance.errors import InputError
@@ -32,9 +33,12 @@ def rows(
     db: Database, settings: Settings, first: date, last: date, payer_of: Callable[[Row], str]
 ) -> Iterator[dict[str, str]]:
     """The bookings from one local day through another: invoices, then voids, then credit notes. `payer_of` says the
-    payer's name of a row with `payer` and `payer_kind`. Raises InputError where the days are the wrong way round."""
+    payer's name of a row with `payer` and `payer_kind`. Raises InputError where the days are the wrong way round, or of
+    another age."""
     if last < first:
         raise InputError("expected a day that is not before the first one", subject=f"until {last}")
+    for name, day in (("since", first), ("until", last)):
+        typed.of_this_age(name, day)
     for one in ledger.booked_invoices(db, first, last):
         amounts = {"net": one["total_cents"] - one["tax_cents"], "tax": one["tax_cents"], "gross": one["total_cents"],
                    "paid": one["paid_cents"], "credited": one["credited_cents"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from appliance import dispatch, jobs
+from appliance import dispatch, jobs, typed
 from appliance.dispatch import FUTURE, Outcome
 from appliance.domain import trip
 from appliance.domain.trip import STAMPS, STEPS, Event, State
@@ -24,8 +24,8 @@ def correct(
 
     Times that stand there already change nothing. A trip under way goes on to the state that its steps lead to; a
     completed one is measured again by its new times, and an invoice that then would be another gets an adjustment.
-    Raises NotFound, and Refused by the name of the step: it cannot have happened then, or not in the trip's state.
-    Then nothing was changed.
+    Raises NotFound, and by the name of the step InputError for a time of another age, Refused for one at which it
+    cannot have happened, or not in the trip's state. Then nothing was changed.
     """
     found = trips.get(tx, trip_id)
     if found is None:
@@ -39,8 +39,11 @@ def correct(
         raise Refused(f"the trip is {trip.STATE_WORDS[state]}; its times stay as they are", subject=f"trip {trip_id}")
     after = {step: at for step, at in (before | changed).items() if at}
     for step, at in changed.items():
+        typed.near(step.value, at, now)
         if at > now + FUTURE:
             raise Refused("the time is in the future", subject=step.value)
+        if early := trip.too_early(step, at, times.parse(found["pickup_at"])):
+            raise Refused(early, subject=step.value)
         if reason := trip.misplaced(step, at, after):
             raise Refused(reason, subject=step.value)
     if state is State.completed:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from appliance import jobs, versions
+from appliance import jobs, typed, versions
 from appliance.domain import trip
 from appliance.domain.trip import CancelledBy, Event, LevelOfService, State
 from appliance.errors import InputError, NotFound
@@ -15,11 +15,10 @@ from appliance.events import Event as LiveEvent
 from appliance.storage import invoices, payers, people, times, trips, vehicles
 from appliance.storage.db import Row, Tx
 
-FIRST_YEAR = 2000
 FUTURE = timedelta(minutes=5)
 """How far a clock may run ahead of the box's own; an event beyond it is refused."""
 READY_AHEAD = timedelta(days=1)
-"""How far ahead a patient may say when they will be ready."""
+"""How far ahead a patient may say when they will be ready, and how far back that may be entered."""
 
 Source = Literal["driver", "dispatcher", "phone", "import", "system"]
 
@@ -73,7 +72,7 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> Created:
     An unknown patient is added. Raises InputError or NotFound, naming the field.
     """
     for name, at in (("pickup_at", new.pickup_at), ("appointment_at", new.appointment_at)):
-        must_be_near(name, at, now)
+        typed.near(name, at, now)
     if new.driver and not new.vehicle:
         raise InputError("a driver is given together with a vehicle", subject=f"driver {new.driver!r}")
     if new.outbound_trip_id is not None and trips.get(tx, new.outbound_trip_id) is None:
@@ -116,16 +115,6 @@ def create_trip(tx: Tx, new: NewTrip, *, now: datetime, who: str) -> Created:
     if not outcome.accepted:
         raise InputError(outcome.reason or "refused", subject=f"vehicle {new.vehicle!r}")
     return Created(id, outcome.jobs, outcome.events)
-
-
-def must_be_near(name: str, at: datetime | None, now: datetime) -> None:
-    """Raises InputError for a time without a zone, and for one that no depot plans for; `name` is its field."""
-    if at is None:
-        return
-    if at.tzinfo is None:
-        raise InputError("expected a time with its zone, like 2026-01-26T15:57:00Z", subject=name)
-    if not FIRST_YEAR <= at.year <= now.year + 2:
-        raise InputError(f"expected a time between {FIRST_YEAR} and {now.year + 2}", subject=name)
 
 
 def address(name: str, given: str) -> str:
@@ -190,8 +179,11 @@ def apply(
 
     The same `event_id` again changes nothing and has the same answer; another event under it is refused. `at` is when
     it happened (of a will-call: when the patient is ready, which may come), `now` when the box learned of it. With
-    `completed` the trip's closing is asked for, due after `settle_s`. Refusals do not raise.
+    `completed` the trip's closing is asked for, due after `settle_s`. Refusals do not raise; an `at` of another age
+    does (InputError), unless who asks has checked it.
     """
+    if check_time:
+        typed.near("at", at, now)
     if event_id is not None and (known := trips.event(tx, event_id)):
         if known["event"] != event or known["trip_id"] not in (trip_id, None):
             return Outcome(False, "another event was sent under this event_id", None)
@@ -208,6 +200,10 @@ def apply(
         try:
             if check_time and at > now + (READY_AHEAD if event is Event.ready else FUTURE):
                 raise trip.Refusal("the time is in the future", "at")
+            if check_time and event is Event.ready and at < now - READY_AHEAD:
+                raise trip.Refusal("the time is more than a day ago", "at")
+            if early := trip.too_early(event, at, times.parse(found["pickup_at"])):
+                raise trip.Refusal(early, "at")
             after_boarding = event in (Event.arrived_dropoff, Event.completed)
             if after_boarding and found["on_board_at"] and at < times.parse(found["on_board_at"]):
                 raise trip.Refusal("the time is before the patient was on board", "at")

@@ -19,8 +19,8 @@ import msgspec
 from msgspec import Struct
 from sqlite_utils import Database
 
-from appliance import dispatch
-from appliance.dispatch import FIRST_YEAR, NewTrip, Outcome
+from appliance import dispatch, typed
+from appliance.dispatch import NewTrip, Outcome
 from appliance.domain import manifest, manifest_csv, manifest_guess, manifest_times, trip
 from appliance.domain.manifest import Layout, Leg, Manifest
 from appliance.domain.manifest_csv import BadRow, Sheet, Unreadable
@@ -31,6 +31,7 @@ from appliance.jobs import Ask
 from appliance.manifest_patients import Making, Match, Patients
 from appliance.storage import audit, manifests, payers, times, trips, vehicles
 from appliance.storage.db import Row, Tx, write_tx
+from appliance.typed import FIRST_YEAR
 
 What = Literal["added", "changed", "cancelled", "kept", "unchanged"]
 OPEN = (State.will_call, State.scheduled, State.assigned)
@@ -177,6 +178,8 @@ def layout_for(db: Database, payer_id: int, sheet: Sheet, today: date) -> tuple[
 def plan(db: Database, wanted: Request, *, zone: ZoneInfo, now: datetime) -> Plan:
     """What the import would do now; nothing is changed. Raises InputError where the file or the layout cannot be used,
     and NotFound."""
+    if wanted.day:
+        typed.of_this_age("day", wanted.day)
     payer = payer_named(db, wanted.payer)
     sheet = sheet_of(wanted.content)
     today = now.astimezone(zone).date()

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from msgspec import Struct
 from sqlite_utils import Database
 
+from appliance import typed
 from appliance.completion import limits
 from appliance.config import Settings
 from appliance.domain.fix import Fix
@@ -68,6 +69,7 @@ def read(
     """All vehicles in service, or the one with that code. Raises NotFound, and InputError where it is no such time."""
     if start.tzinfo is None:
         raise InputError("expected a time with a zone", subject="start", hint="for example 2026-01-26T15:00:00Z")
+    typed.of_this_age("start", start)
     if start > now:
         raise InputError("that time has not come yet", subject="start")
     if not timedelta(0) < length <= LONGEST:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from appliance import invoice_desk, typed, versions
 from appliance.config import Settings
@@ -32,7 +32,7 @@ class NewPayer(PayerDetails, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A payer to add: a broker or a facility by its name, or a patient (`patient_id`) who pays."""
 
     kind: Kind
-    patient_id: int | None = None
+    patient_id: Annotated[int, Meta(ge=1, le=2**53)] | None = None
 
 
 def _terms(given: int, field: str) -> int:

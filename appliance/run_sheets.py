@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 from sqlite_utils import Database
 
+from appliance import typed
 from appliance.domain.trip import State
 from appliance.errors import NotFound
 from appliance.storage import audit, people, times
@@ -93,7 +94,8 @@ def of_day(tx: Tx, day: date, zone: ZoneInfo, *, who: str, now: datetime) -> lis
 
 
 def _span(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """23 or 25 hours apart when the clocks change."""
+    """23 or 25 hours apart when the clocks change. Raises InputError."""
+    typed.of_this_age("day", day)
     begin, end = (datetime.combine(day + timedelta(days=each), time(), zone) for each in (0, 1))
     return begin, end
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from appliance import typed
 from appliance.errors import InputError, NotFound
 from appliance.storage import audit, people, shifts, vehicles
 from appliance.storage.db import Tx
@@ -13,7 +14,9 @@ def add(
     tx: Tx, vehicle: str, driver: str, starts_at: datetime | None, ends_at: datetime, *, who: str, now: datetime
 ) -> int:
     """Adds a shift of a driver on a vehicle (their codes), from now on by default, and returns its number. Raises
-    InputError for an end that is over, and NotFound for who is not in service."""
+    InputError for times of another age and for an end that is over, and NotFound for who is not in service."""
+    for name, at in (("start", starts_at), ("end", ends_at)):
+        typed.near(name, at, now)
     starts_at = starts_at or now
     if ends_at <= max(starts_at, now):
         raise InputError("expected a time after the start, and after now", subject="end")

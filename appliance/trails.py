@@ -9,6 +9,7 @@ from itertools import product
 from msgspec import Struct
 from sqlite_utils import Database
 
+from appliance import typed
 from appliance.completion import limits, window
 from appliance.config import Settings
 from appliance.domain.fix import Fix, Reason
@@ -137,10 +138,11 @@ def span(db: Database, trip_id: int, now: datetime) -> tuple[datetime, datetime]
 
 
 def check_span(start: datetime, end: datetime) -> None:
-    """Raises InputError where two times name no span."""
+    """Raises InputError where two times name no span of this age."""
     for name, at in (("start", start), ("end", end)):
         if at.tzinfo is None:
             raise InputError("expected a time with a zone", subject=name, hint="for example 2026-01-26T15:57:02Z")
+        typed.of_this_age(name, at)
     if start > end:
         raise InputError("expected an end that is not before the start", subject="start, end")
 

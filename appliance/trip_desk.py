@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from appliance import crews, dispatch
+from appliance import crews, dispatch, typed
 from appliance.dispatch import Outcome
 from appliance.domain import trip
 from appliance.domain.trip import State
@@ -72,7 +72,7 @@ def _columns(tx: Tx, found: Row, details: TripDetails, now: datetime) -> dict[st
     for name in ("pickup_at", "appointment_at"):
         at = getattr(details, name)
         if at is not UNSET and at != times.parse_or_none(found[name]):
-            dispatch.must_be_near(name, at, now)
+            typed.near(name, at, now)
             columns[name] = times.text(at) if at else None
     for name in ("pickup_address", "dropoff_address"):
         if (given := getattr(details, name)) is not UNSET:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from msgspec import UNSET, Struct
@@ -13,6 +13,9 @@ from appliance.errors import InputError
 from appliance.storage.vehicles import CODE
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+
+FIRST_YEAR, LAST_YEAR = 2000, 2099
+"""No day or time outside of them is meant."""
 
 Check = Callable[[Any, str], Any]
 
@@ -70,6 +73,22 @@ def code(given: str, field: str) -> str:
 def day(given: date | None, field: str) -> str | None:
     """As it is stored."""
     return given.isoformat() if given else None
+
+
+def near(field: str, at: datetime | None, now: datetime) -> None:
+    """Raises InputError for a time without a zone, and for one that no depot enters or plans for."""
+    if at is None:
+        return
+    if at.tzinfo is None:
+        raise InputError("expected a time with its zone, like 2026-01-26T15:57:00Z", subject=field)
+    if not FIRST_YEAR <= at.year <= now.year + 2:
+        raise InputError(f"expected a time between {FIRST_YEAR} and {now.year + 2}", subject=field)
+
+
+def of_this_age(field: str, given: date) -> None:
+    """Raises InputError for a day, or a time, that nobody asks for: around it there would be days that are none."""
+    if not FIRST_YEAR <= given.year <= LAST_YEAR:
+        raise InputError(f"expected a day between {FIRST_YEAR} and {LAST_YEAR}", subject=field)
 
 
 def _within(found: str, field: str, least: int, most: int) -> str:

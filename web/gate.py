@@ -35,6 +35,8 @@ from web.security import SAFE_METHODS
 COOKIE, SECURE_COOKIE = "depot", "__Host-depot"
 """The session's cookie over HTTP, which is on this machine only, and over HTTPS."""
 CSRF_HEADER, CSRF_FIELD = "x-csrf-token", "csrf"
+LAST_ROW = 2**63 - 1
+"""SQLite counts no further."""
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -67,6 +69,9 @@ class Gate(ASGIMiddleware):
                 return
             scope["auth"] = caller
             await _check(caller, need, request)
+        path: dict[str, Any] = scope["path_params"]  # what Litestar calls texts is what it made of them
+        if any(isinstance(given, int) and given > LAST_ROW for given in path.values()):
+            raise HTTPException("nothing has such a number", status_code=HTTPStatus.NOT_FOUND)
         await next_app(scope, receive, send)
 
     async def _set_up(self) -> bool:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from traceback import walk_tb
 from typing import Any
 
 import msgspec
 from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException
+from litestar.serialization import decode_json
 
 from appliance import errors, log
 
@@ -58,8 +60,11 @@ def from_http(request: Request[Any, Any, Any], error: HTTPException) -> Response
     return answer(request, status, _fields(request, error) or error.detail or status.phrase, dict(error.headers or {}))
 
 
-def too_large(request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
-    """A number, a date or a nesting beyond what can be stored."""
+def too_large(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """A number, a date or a nesting beyond what can be read. Beyond what our own code can work with it is a mistake of
+    ours, however it came there: a bad row must not be told to whoever looks at it as their mistake."""
+    if not any(frame.f_code is decode_json.__code__ for frame, _line in walk_tb(error.__traceback__)):
+        return unforeseen(request, error)
     return answer(request, HTTPStatus.BAD_REQUEST, "a number, a date or a nesting is beyond what can be")
 
 

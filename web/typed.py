@@ -12,10 +12,13 @@ from litestar.enums import RequestEncodingType
 from litestar.params import Body
 
 from appliance.errors import InputError
+from appliance.typed import FIRST_YEAR, LAST_YEAR
+
+LARGEST = 2**53
+"""No number that a person means is beyond it, and every program can count to it."""
 
 Fields = Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 """A form that a page sent."""
-_YEARS = range(2000, 2100)
 
 
 def text(typed: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -27,7 +30,10 @@ def number(typed: Mapping[str, str], name: str) -> int | None:
     """A whole number, None where the field is empty."""
     given = typed.get(name, "").strip()
     with _expected("a whole number", name):
-        return int(given) if given else None
+        found = int(given) if given else None
+        if found is not None and abs(found) > LARGEST:
+            raise ValueError
+    return found
 
 
 def version(typed: Mapping[str, str]) -> int:
@@ -76,5 +82,5 @@ def _expected(what: str, name: str) -> Iterator[None]:
 
 
 def _bounded(found: date) -> None:
-    if found.year not in _YEARS:
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
         raise ValueError

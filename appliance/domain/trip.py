@@ -232,6 +232,18 @@ def misplaced(event: Event, at: datetime, stamps: Mapping[Event, datetime]) -> s
     return None
 
 
+EARLIEST = timedelta(hours=12)
+"""Before the planned pickup nothing of a ride has happened: a wrong date would have all billed that its vehicle has
+driven, and waited, since."""
+
+
+def too_early(event: Event, at: datetime, pickup_at: datetime) -> str | None:
+    """Why a step or a no-show cannot have happened at that time, by the planned pickup; `None` if it can."""
+    if event in (*STEPS, Event.no_show) and at < pickup_at - EARLIEST:
+        return f"the time is more than {EARLIEST // timedelta(hours=1)} hours before the pickup"
+    return None
+
+
 RIDE = timedelta(hours=1)
 """How long a trip is thought to hold its vehicle where no appointment says more."""
 

@@ -15,11 +15,11 @@ from sqlite_utils import Database
 
 from appliance import dispatch, manifests, patient_desk
 from appliance.domain.manifest import Layout
-from appliance.domain.trip import Event
+from appliance.domain.trip import STEPS, Event
 from appliance.errors import InputError, NotFound
 from appliance.manifests import Done, Outdated, Plan, Request
 from appliance.patient_desk import PatientDetails
-from appliance.storage import erasure, payers, people, trips, vehicles
+from appliance.storage import erasure, payers, people, times, trips, vehicles
 from appliance.storage import manifests as rows_of
 from appliance.storage.db import open_depot, row, rows, write_tx
 from appliance.storage.migrations import migrate
@@ -78,9 +78,9 @@ def trip(db: Database, ref: str) -> dict[str, Any]:
 
 def say(db: Database, ref: str, event: Event, **more: Any) -> None:
     with write_tx(db) as tx:
-        outcome = dispatch.apply(
-            tx, trip(tx, ref)["id"], event, at=NOW, now=NOW, source="dispatcher", who="bob", **more
-        )
+        found = trip(tx, ref)
+        at = times.parse(found["pickup_at"]) if event in STEPS else NOW
+        outcome = dispatch.apply(tx, found["id"], event, at=at, now=at, source="dispatcher", who="bob", **more)
         assert outcome.accepted, outcome.reason
 
 

@@ -206,7 +206,7 @@ def test_a_button_long_before_the_pickup_is_a_wrong_clock(press: Any, depot_db: 
     """Else all that the vehicle has driven since is billed."""
     early = (NOON - timedelta(days=2)).isoformat()
     said = press(body(trip, at=early))
-    assert (said["accepted"], said["reason"]) == (False, "the time in at is more than 12 hours before the pickup")
+    assert (said["accepted"], said["reason"]) == (False, "the time is more than 12 hours before the pickup")
     assert value(depot_db, "SELECT on_board_at FROM trips") is None
 
 

@@ -51,7 +51,9 @@ def running(*settings: str, within: str | None = MEMORY) -> Iterator[str]:
             )
         try:
             ready = [bin / "pg_isready", "-h", home, "-q"]
-            wait_for(lambda: subprocess.run(ready, check=False).returncode == 0, f"PostgreSQL answers; see {home}/log")
+            wait_for(
+                lambda: subprocess.run(ready, check=False).returncode == 0, f"PostgreSQL answers; see {home}/log", 120
+            )
             yield url
         finally:
             server.send_signal(signal.SIGINT)  # fast: it asks nobody

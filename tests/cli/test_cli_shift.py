@@ -50,8 +50,8 @@ def test_a_shift_that_has_not_begun_is_taken_back(box: Box, db: Database) -> Non
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("VAN-9", "D1", "--end", "2099-01-01T00:00"), "VAN-9: no such vehicle"),
-        (("VAN-1", "D9", "--end", "2099-01-01T00:00"), "D9: no such driver"),
+        (("VAN-9", "D1", "--end", local(8)), "VAN-9: no such vehicle"),
+        (("VAN-1", "D9", "--end", local(8)), "D9: no such driver"),
         (("VAN-1", "D1", "--end", "2020-01-01T00:00"), "expected a time after the start"),
         (("VAN-1", "D1"), "Missing option '--end'"),
         (("VAN-1", "D1", "--end", "evening"), "does not match the format"),

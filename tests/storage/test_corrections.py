@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from sqlite_utils import Database
 from appliance import corrections
 from appliance.dispatch import Outcome
 from appliance.domain.trip import Event
-from appliance.errors import Refused
+from appliance.errors import InputError, Refused
 from appliance.storage import trips
 from appliance.storage.db import Tx, rows, value, write_tx
 from tests.cast import NOON, Cast, new_trip, ride, say
@@ -79,6 +79,7 @@ def test_the_same_times_again_change_nothing(depot_db: Database, cast: Cast) -> 
         ({Event.arrived_dropoff: NOON - MINUTE}, "arrived_dropoff", "before the trip was marked on board"),
         ({Event.en_route: NOON + MINUTE}, "en_route", "after the trip was marked on board"),
         ({Event.completed: LATER + timedelta(hours=1)}, "completed", "in the future"),
+        ({Event.accepted: NOON - timedelta(hours=12)}, "accepted", "more than 12 hours before the pickup"),
         ({Event.arrived_dropoff: NOON + 9 * MINUTE, Event.completed: NOON + MINUTE}, "arrived_dropoff", "after"),
     ],
 )
@@ -93,6 +94,17 @@ def test_a_time_that_cannot_be_is_refused_by_its_step_and_nothing_is_changed(
         told(tx, id, said)
     assert refused.value.subject == subject
     assert trips.get(depot_db, id) == before
+
+
+def test_a_completed_trip_takes_no_time_of_another_age(depot_db: Database, cast: Cast) -> None:
+    with write_tx(depot_db) as tx:
+        id = new_trip(tx)
+        ride(tx, id, NOON, NOON + 20 * MINUTE)
+    before = stamps(depot_db, id)
+    for at, error in ((datetime(1, 1, 1, tzinfo=UTC), InputError), (NOON - timedelta(days=365), Refused)):
+        with pytest.raises(error), write_tx(depot_db) as tx:
+            told(tx, id, {Event.arrived_pickup: at})
+    assert stamps(depot_db, id) == before
 
 
 def test_two_wrong_times_are_corrected_in_one_go(depot_db: Database, cast: Cast) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from litestar.testing import TestClient
+from sqlite_utils import Database
 
 from appliance.domain.fix import Fix
 from appliance.storage import gps_writer
-from appliance.storage.db import open_depot, value
+from appliance.storage.db import open_depot, value, write_tx
 from tests.web import world
 from tests.web.conftest import NEW_TRIP, Client, problem
 from tests.web.serving import Redis
@@ -337,3 +338,41 @@ def test_a_released_trip_asks_for_its_invoice_once(client: Client, depot: world.
     assert value(db, "SELECT count(*) FROM jobs WHERE key = ?", f"invoice:{trip}") == 1
     assert value(db, "SELECT count(*) FROM audit_log WHERE action = 'release'") == 1
     db.conn.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "trips?day=9999-12-31",
+        "run-sheets?day=9999-12-31",
+        "invoices/export?since=2026-01-01&until=9999-12-31",
+        "vehicles/V1/trail?end=0001-01-01T00:00:00Z",
+        "vehicles/V1/trail?end=9999-12-31T23:59:59-14:00",
+        "replay?start=0001-01-01T00:00:00%2B14:00",
+    ],
+)
+def test_a_day_of_another_age_is_named_in_the_answer(client: Client, path: str) -> None:
+    assert "expected a day between 2000 and 2099" in problem(client.get(f"/api/v1/{path}"), 400)
+
+
+def test_a_number_that_nothing_can_have_is_not_found(client: Client) -> None:
+    for path in (f"trips/{2**63}", f"patients/{10**30}", f"invoices/{2**64}"):
+        assert problem(client.get(f"/api/v1/{path}"), 404) == "nothing has such a number"
+
+
+def test_a_nesting_without_end_is_the_clients_mistake(client: Client) -> None:
+    answer = client.post("/api/v1/trips", content=b"[" * 100_000, headers={"Content-Type": "application/json"})
+    assert "beyond what can be" in problem(answer, 400)
+
+
+def test_a_row_that_cannot_be_shown_is_a_mistake_of_ours_and_in_the_log(
+    client: Client, depot: world.World, depot_db: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever opens the page did nothing wrong, and somebody must hear of it."""
+    id = depot.trips["T-1005"]
+    with write_tx(depot_db) as tx:
+        tx.conn.execute("UPDATE trips SET on_board_at = '0001-01-01T00:00:00.000Z' WHERE id = ?", (id,))
+    answer = client.get(f"/trips/{id}/panel", headers={"Accept": "text/html"})
+    assert answer.status_code == 500
+    said = capsys.readouterr()
+    assert "web.unexpected" in said.out + said.err

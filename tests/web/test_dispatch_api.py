@@ -36,6 +36,39 @@ def test_times_that_were_told_by_phone_are_entered(client: Client, depot: world.
     problem(client.put("/api/v1/trips/999/stamps", json={}), 404)
 
 
+def test_a_wrong_date_is_refused_and_every_page_goes_on(client: Client, depot: world.World) -> None:
+    """What stood there once nobody could look at again: no calendar has a day before the first."""
+    id = depot.trips["T-1013"]
+    for at, says in (
+        ("0001-01-01T00:00:00Z", "at: expected a time between 2000 and 2028"),
+        ("9999-12-31T23:59:59-14:00", "at: expected a time between 2000 and 2028"),
+        ("2025-01-26T12:00:00Z", f"trip {id}: the time is more than 12 hours before the pickup"),
+    ):
+        said = client.post(f"/api/v1/trips/{id}/events", json={"event": "en_route", "at": at})
+        assert said.json()["detail"] == says
+        said = client.put(f"/api/v1/trips/{id}/stamps", json={"en_route_at": at})
+        assert said.json()["detail"] == says.replace("at:", "en_route:").replace(f"trip {id}:", "en_route:")
+        typed = {"version": str(trip(client, depot, "T-1013")["version"]), "en_route": f"{at[:10]} 12:00"}
+        assert client.post(f"/trips/{id}/acts/times", data=typed).status_code == 422
+    for event in ("cancel", "assign"):
+        problem(client.post(f"/api/v1/trips/{id}/events", json={"event": event, "at": "0001-01-01T00:00:00Z"}), 400)
+    for page in ("/", "/board", f"/trips/{id}"):
+        assert client.get(page, headers={"Accept": "text/html"}).status_code == 200
+
+
+def test_nobody_was_ready_long_ago(client: Client, depot: world.World) -> None:
+    path = f"/api/v1/trips/{depot.trips['T-1019']}/events"
+    said = problem(client.post(path, json={"event": "ready", "at": "2026-01-25T11:00:00Z"}), 409)
+    assert said.endswith("the time is more than a day ago")
+    assert client.post(path, json={"event": "ready", "at": "2026-01-25T13:00:00Z"}).status_code == 200
+
+
+def test_a_shift_is_of_this_age(client: Client, depot: world.World) -> None:
+    for starts, ends in (("0001-01-01T00:00:00Z", "2026-01-26T18:00:00Z"), (None, "9999-12-31T23:59:59-14:00")):
+        shift = {"vehicle": "V1", "driver": "D1", "starts_at": starts, "ends_at": ends}
+        assert "expected a time between 2000 and 2028" in problem(client.post("/api/v1/shifts", json=shift), 400)
+
+
 def test_who_could_take_a_trip_is_listed(client: Client, depot: world.World) -> None:
     found = client.get(f"/api/v1/trips/{depot.trips['T-1017']}/choices").json()
     assert {one["code"] for one in found["vehicles"]} == set(depot.vehicles)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 
 from litestar import get, post
 from litestar.params import QueryParameter, RequestBody
 from msgspec import Meta, Struct
 
-from appliance import jobs, uplink_desk
+from appliance import jobs, typed, uplink_desk
 from appliance.errors import InputError
 from appliance.storage import sync_log
 from appliance.storage import uplink as rows_of
@@ -221,11 +221,10 @@ def retry(parts: Parts, named: list[str]) -> int:
 
 def resend(parts: Parts, first: date, last: date, streams: list[StreamName]) -> int:
     zone = parts.settings.zone
-    try:
-        start = datetime.combine(first, time(), zone).astimezone(UTC)
-        end = datetime.combine(last + timedelta(days=1), time(), zone).astimezone(UTC)
-    except OverflowError as error:
-        raise InputError("expected a day of this age", subject="first, last") from error
+    for name, day in (("first", first), ("last", last)):
+        typed.of_this_age(name, day)
+    start = datetime.combine(first, time(), zone)
+    end = datetime.combine(last + timedelta(days=1), time(), zone)
     with parts.db() as db, write_tx(db) as tx:
         return uplink_desk.resend(tx, start, end, streams, who=parts.who, now=parts.now())
 

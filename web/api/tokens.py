@@ -23,7 +23,9 @@ from web.parts import Given, Parts
 from web.problems import Problem
 
 REVOKED = ResponseSpec(Problem, description="It is revoked already")
-OfUser = Annotated[int | None, QueryParameter(name="user", description="only those of the user with this id")]
+OfUser = Annotated[
+    int | None, QueryParameter(name="user", ge=1, le=2**53, description="only those of the user with this id")
+]
 
 
 class NewToken(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, QueryParameter, RawBody, RequestBody
 from msgspec import Meta, Struct, structs
 
-from appliance import corrections, crews, dispatch, invoice_desk, legs, manifest, trails
+from appliance import corrections, crews, dispatch, invoice_desk, legs, manifest, trails, typed
 from appliance.crews import Choices
 from appliance.dispatch import Outcome
 from appliance.domain.trip import STAMPS, STEPS, CancelledBy, Event, LevelOfService, State
@@ -303,7 +303,8 @@ def unknown(trip_id: int) -> NotFound:
 
 
 def local_day(parts: Parts, day: date) -> tuple[datetime, datetime]:
-    """Begin and end of a day in the depot's zone; 23 or 25 hours apart when the clocks change."""
+    """Begin and end of a day in the depot's zone; 23 or 25 hours apart when the clocks change. Raises InputError."""
+    typed.of_this_age("day", day)
     zone = parts.settings.zone
     begin, end = (datetime.combine(each, time(), zone) for each in (day, day + timedelta(days=1)))
     return begin, end

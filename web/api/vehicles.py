@@ -11,7 +11,7 @@ from litestar.params import FromPath, QueryParameter, RequestBody
 from msgspec import Meta, Struct, field
 from sqlite_utils import Database
 
-from appliance import alerts, clock, trails, vehicle_desk
+from appliance import alerts, clock, trails, typed, vehicle_desk
 from appliance import fleet as fleet_desk
 from appliance.device_setup import Credentials
 from appliance.domain.presence import state_of
@@ -117,6 +117,7 @@ def vehicle_trail(
 ) -> Response[Any]:
     """The last hour by default. Times that the position source did not report are simply not there."""
     end = end or parts.now()
+    typed.of_this_age("end", end)
     start = start or end - DEFAULT_TRAIL
     with parts.db() as db:
         track = trails.of_vehicle(db, parts.store, parts.settings, code, start, end, tolerance_m=tolerance_m)
