@@ -153,18 +153,28 @@ def _price(tx: Tx, trip: Row, settings: Settings) -> list[Line] | Blocked:
     rate = fare.pick_rate(payers.rates(tx, trip["payer_id"]), level, pickup.date())
     if rate is None:
         return Blocked.no_rate
+    no_show = trip["state"] == State.no_show
     arrived, boarded = times.parse_or_none(trip["arrived_pickup_at"]), times.parse_or_none(trip["on_board_at"])
+    wait_min = max(0.0, (boarded - arrived).total_seconds() / 60) if arrived and boarded else 0.0
+    if not no_show and fare.is_implausible(wait_min, _ride_min(trip)):
+        return Blocked.implausible_times
     ride = fare.Ride(
         level=level,
         pickup_local=pickup,
         distance_m=trip["distance_m"],
-        wait_min=max(0.0, (boarded - arrived).total_seconds() / 60) if arrived and boarded else 0.0,
-        no_show=trip["state"] == State.no_show,
+        wait_min=wait_min,
+        no_show=no_show,
         shared_with=trips.shared_with(tx, trip),
     )
     if ride.distance_m is None and fare.needs_distance(ride, rate):
         return Blocked.no_distance
     return fare.price(ride, rate)
+
+
+def _ride_min(trip: Row) -> float:
+    """How long a completed trip carried its patient, by its stamps: what its trail was measured by."""
+    start, end = trips.window(trip)
+    return (end - start).total_seconds() / 60
 
 
 def _pickup(trip: Row, settings: Settings) -> datetime:

@@ -19,7 +19,7 @@ from appliance.domain.trip import State
 from appliance.errors import NotFound
 from appliance.events import Event
 from appliance.storage import devices, gps, notifications, overruled, times, trips
-from appliance.storage.db import Row, Tx
+from appliance.storage.db import Tx
 
 LONGEST_TRAIL = 5000
 """Points of a trail in a row of the protocol."""
@@ -52,7 +52,7 @@ def measure(db: Database, store: gps.Store, trip_id: int, settings: Settings) ->
         raise NotFound("no such trip", subject=f"trip {trip_id}")
     if found["state"] != State.completed:
         return None
-    start, end = window(found)
+    start, end = trips.window(found)
     vehicle = found["vehicle_id"]
     sources = devices.position_sources(db, vehicle, start, end)
     fixes = [fix for source in sources for fix in store.trail(vehicle, source.device, source.start, source.end)]
@@ -75,14 +75,6 @@ def _thinned(line: Sequence[Fix], tolerance_m: float) -> list[Fix]:
         tolerance_m *= 2
         found = thinned(line, tolerance_m)
     return found
-
-
-def window(trip: Row) -> tuple[datetime, datetime]:
-    """From when to when a completed trip carried its patient, as far as it was stamped."""
-    began = trip["on_board_at"] or trip["arrived_pickup_at"] or trip["en_route_at"] or trip["completed_at"]
-    ended = trip["arrived_dropoff_at"] or trip["completed_at"]
-    start, end = times.parse(began), times.parse(ended)
-    return start, max(start, end)
 
 
 def close(tx: Tx, trip_id: int, measured: Trail, settings: Settings, now: datetime) -> Closed:

@@ -10,14 +10,14 @@ from msgspec import Struct
 from sqlite_utils import Database
 
 from appliance import typed
-from appliance.completion import limits, window
+from appliance.completion import limits
 from appliance.config import Settings
 from appliance.domain.fix import Fix, Reason
 from appliance.domain.thinning import thinned
 from appliance.domain.trail import Stop, clean, stops, why_out
 from appliance.domain.trip import State
 from appliance.errors import InputError, NotFound, Permanent
-from appliance.storage import board, devices, overruled
+from appliance.storage import board, devices, overruled, trips
 from appliance.storage.gps import Store
 from appliance.storage.times import parse
 
@@ -155,7 +155,7 @@ def _ride(db: Database, trip_id: int, now: datetime) -> tuple[int, datetime, dat
     if row["vehicle_id"] is None:
         return None
     if row["state"] == State.completed:
-        return row["vehicle_id"], *window(row)
+        return row["vehicle_id"], *trips.window(row)
     began = row["on_board_at"] or row["arrived_pickup_at"] or row["en_route_at"]
     if not began or row["state"] != State.in_progress:
         return None

@@ -63,6 +63,7 @@ UNBILLED_TITLES = {
     "no_payer": "Not billed: no payer",
     "no_rate": "Not billed: the payer has no rate for it",
     "no_distance": "Not billed: no distance was measured",
+    "implausible_times": "Not billed: by its times it took more than a day",
     "issuer_incomplete": "Not billed: the depot's legal details are missing",
     "clock_untrusted": "Not billed yet: the clock is not trusted",
     "not_recovered": "Not billed yet: after the restore the central office must be asked",

@@ -24,6 +24,9 @@ METRES: dict[Unit, Decimal] = {"km": Decimal(1000), "mile": Decimal("1609.344")}
 TENTH = Decimal("0.1")
 WHOLE = Decimal(1)
 
+LONGEST_MIN = 24 * 60.0
+"""No van waits for a patient, or carries one, for longer: a stamp has a wrong date."""
+
 
 class Blocked(StrEnum):
     """Why a trip cannot be billed (yet)."""
@@ -31,6 +34,7 @@ class Blocked(StrEnum):
     no_payer = auto()
     no_rate = auto()
     no_distance = auto()
+    implausible_times = auto()
     issuer_incomplete = auto()
     clock_untrusted = auto()
     not_finished = auto()
@@ -100,6 +104,11 @@ def pick_rate(rates: Sequence[Rate], level: LevelOfService, day: date) -> Rate |
 def needs_distance(ride: Ride, rate: Rate) -> bool:
     """Whether `price` needs the distance of this ride; without it the trip is blocked as `no_distance`."""
     return rate.per_unit_cents != 0 and not ride.no_show
+
+
+def is_implausible(wait_min: float, ride_min: float) -> bool:
+    """Whether somebody must look at the times before they are billed: the wait at the pickup, and the ride itself."""
+    return max(wait_min, ride_min) > LONGEST_MIN
 
 
 def price(ride: Ride, rate: Rate) -> list[Line]:

@@ -80,6 +80,14 @@ def is_measured(trip: Row) -> bool:
     return trip["trail_closed_at"] is not None or trip["distance_m"] is not None
 
 
+def window(trip: Row) -> tuple[datetime, datetime]:
+    """From when to when a completed trip carried its patient, as far as it was stamped."""
+    began = trip["on_board_at"] or trip["arrived_pickup_at"] or trip["en_route_at"] or trip["completed_at"]
+    ended = trip["arrived_dropoff_at"] or trip["completed_at"]
+    start, end = times.parse(began), times.parse(ended)
+    return start, max(start, end)
+
+
 def unbilled(db: Database) -> list[Row]:
     """Finished trips without a live invoice, oldest first: `id`, `ref`, `state`, `level`, `payer_id`, `ended_at`,
     `payer` (none of a patient), `trail_closed_at`, `distance_m`, and the `reason` that was found when the invoice was

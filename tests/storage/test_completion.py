@@ -75,13 +75,13 @@ def test_the_window_is_from_boarding_to_arrival_as_far_as_it_was_stamped(
     missing: list[str], start: int, end: int
 ) -> None:
     stamps = {name: None if name in missing else times.text(NOON + n * MINUTE) for name, n in STAMPS.items()}
-    assert completion.window(stamps) == (NOON + start * MINUTE, NOON + end * MINUTE)
+    assert trips.window(stamps) == (NOON + start * MINUTE, NOON + end * MINUTE)
 
 
 def test_a_trip_that_ended_before_it_began_has_an_empty_window() -> None:
     """The driver's stamps are the driver's; nothing here may fail over them."""
     stamps = dict.fromkeys(STAMPS) | {"on_board_at": times.text(END), "completed_at": times.text(NOON)}
-    assert completion.window(stamps) == (END, END)
+    assert trips.window(stamps) == (END, END)
 
 
 def test_only_fixes_of_the_window_and_of_the_position_source_are_measured(

@@ -92,10 +92,24 @@ BLOCKED: dict[str, dict[str, Any]] = {
     "no_payer": {"sql": "UPDATE trips SET payer_id = NULL"},
     "no_rate": {"sql": "DELETE FROM rates"},
     "no_distance": {"sql": "UPDATE trips SET distance_m = NULL, trail_closed_at = created_at"},
+    "implausible_times": {"sql": "UPDATE trips SET arrived_pickup_at = '2025-01-01T00:00:00.000Z'"},
     "not_finished": {"sql": "UPDATE trips SET state = 'in_progress'"},
     "issuer_incomplete": {"depot": {"bank_details": ""}},
     "not_released": {"billing": {"release": "review"}},
 }
+
+
+def test_a_ride_of_more_than_a_day_waits_until_its_times_are_corrected(
+    depot_db: Database, trip: int, depot: Settings
+) -> None:
+    def complete_at(at: datetime) -> None:
+        with write_tx(depot_db) as tx:
+            trips.change(tx, trip, NOON, completed_at=times.text(at))
+
+    complete_at(NOON + timedelta(days=1, minutes=11))
+    assert bill(depot_db, trip, depot) == {"blocked": "implausible_times"}
+    complete_at(NOON + timedelta(days=1, minutes=10))
+    assert bill(depot_db, trip, depot)["number"] == "LIV-2026-A000001"
 
 
 @pytest.mark.parametrize("reason", BLOCKED)

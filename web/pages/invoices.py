@@ -52,6 +52,10 @@ REASONS = {
     "no_payer": ("No payer", "Say on the trip who pays; where the patient does, add the patient as a payer."),
     "no_rate": ("No rate", "Add a rate for this level of service and day."),
     "no_distance": ("No distance", "Look at the trip: its rate has a price for distance, and nothing was measured."),
+    "implausible_times": (
+        "Times cannot be",
+        "Look at the trip: a wait or ride of more than a day is a wrong date. Correct it.",
+    ),
     "issuer_incomplete": ("Depot's details missing", "Enter name, address, tax id and bank details of the depot."),
     "clock_untrusted": ("Clock not trusted", "See the page System: nothing is dated before."),
     "not_recovered": ("After a restore", "See the page Central office: it must say first what was billed already."),
