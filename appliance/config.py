@@ -465,6 +465,10 @@ def _expected(hint: Any, said: str) -> str:
     choices = getattr(hint.__origin__, "__args__", None) if hasattr(hint, "__origin__") else None
     if choices and all(isinstance(choice, str) for choice in choices):
         return "expected " + " or ".join(choices)
+    bounds = [meta for meta in hint.__metadata__ if isinstance(meta, Meta) and meta.ge is not None]
+    out_of_range = re.search(r"int [<>]=|out of range", said)
+    if out_of_range and bounds and hint.__origin__ is int and bounds[0].le is not None:
+        return f"expected {bounds[0].ge} to {bounds[0].le}"
     return said[0].lower() + said[1:]
 
 

@@ -39,9 +39,9 @@ _CHECKS: dict[str, typed.Check] = {
 
 def add(tx: Tx, code: str, details: DriverDetails, *, who: str, now: datetime) -> Row:
     """Adds a driver; the name is the code where none is given. Raises InputError, and NotFound for the user."""
-    typed.code(code, "driver code")
+    typed.code(code, "code")
     if people.driver_by_code(tx, code):
-        raise InputError("there is already a driver with this code", subject=code)
+        raise InputError("there is already a driver with this code", subject=f"code {code!r}")
     columns = {"name": code} | _columns(tx, details)
     people.add_driver(tx, code, columns.pop("name"), now, **columns)
     return _audited(tx, code, "driver.added", who, now)

@@ -21,9 +21,9 @@ def add(
 ) -> int:
     """Adds a vehicle and returns its id. Raises InputError where the code is taken or cannot stand in a topic."""
     if not CODE.fullmatch(code):
-        raise InputError("expected 1 to 32 letters, digits, - or _", subject=f"vehicle code {code!r}")
+        raise InputError("expected 1 to 32 letters, digits, - or _", subject=f"code {code[:80]!r}")
     if by_code(tx, code):
-        raise InputError("there is already a vehicle with this code", subject=code)
+        raise InputError("there is already a vehicle with this code", subject=f"code {code!r}")
     columns = {"code": code, "name": name or code, "plate": plate, "levels": levels_text(levels)}
     id = insert(tx, "vehicles", uid=uids.new(), created_at=times.text(now), **columns)
     _log(tx, id, now)

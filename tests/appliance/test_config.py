@@ -76,7 +76,10 @@ def test_a_wrong_own_configuration_is_named(tmp_path: Path, text: str) -> None:
     [
         ("[wbe]\n", "[wbe]: unknown key; did you mean web?"),
         ("web = 1\n", "web = 1: expected a section [web]"),
-        ("[web]\nport = 0\n", "web.port = 0: expected int >= 1"),
+        ("[web]\nport = 0\n", "web.port = 0: expected 1 to 65535"),
+        ("[web]\nport = 65536\n", "web.port = 65536: expected 1 to 65535"),
+        ("[mqtt]\ntls_port = -1\n", "mqtt.tls_port = -1: expected 0 to 65535"),
+        (f"[web]\nport = {2**70}\n", f"web.port = {2**70}: expected 1 to 65535"),
         ("[web]\nport = true\n", "web.port = True: expected int, got bool"),
         ('[web]\nhost = "0.0.0.0"\n', "web.host = '0.0.0.0': expected 127.0.0.1 or ::1 or localhost"),
         ('[depot]\ncode = "depot"\n', "depot.code = 'depot': expected str matching regex"),

@@ -172,7 +172,10 @@ def test_a_code_that_cannot_stand_in_a_topic_is_one_line(box: Any, code: str) ->
 def test_a_code_that_is_taken_is_one_line(box: Any) -> None:
     box("vehicle", "add", "V1")
     said = box("vehicle", "add", "V1")
-    assert (said.code, said.err) == (InputError.exit_code, "depotbox: V1: there is already a vehicle with this code\n")
+    assert (said.code, said.err) == (
+        InputError.exit_code,
+        "depotbox: code 'V1': there is already a vehicle with this code\n",
+    )
 
 
 def test_another_device_has_a_topic_of_its_own_and_is_the_source_once_the_first_is_revoked(box: Any) -> None:

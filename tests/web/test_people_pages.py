@@ -68,17 +68,19 @@ def test_a_vehicle_is_added_with_a_card_that_is_shown_once(client: Client, depot
 
 
 @pytest.mark.parametrize(
-    ("form", "said"),
+    ("form", "said", "beside"),
     [
-        ({"code": "V1", "level_wheelchair": "yes"}, "V1: there is already a vehicle with this code"),
-        ({"code": "V 1", "level_wheelchair": "yes"}, "expected 1 to 32 letters"),
-        ({"code": "V21"}, "Levels of service: expected at least one"),
+        ({"code": "V1", "level_wheelchair": "yes"}, "There is already a vehicle with this code.", "code"),
+        ({"code": "V 1", "level_wheelchair": "yes"}, "Expected 1 to 32 letters, digits, - or _.", "code"),
+        ({"code": "V21"}, "Levels of service: expected at least one.", ""),
     ],
 )
-def test_what_is_wrong_with_a_vehicle_is_said_and_kept(client: Client, form: dict[str, str], said: str) -> None:
+def test_what_is_wrong_with_a_vehicle_is_said_beside_its_field_and_kept(
+    client: Client, form: dict[str, str], said: str, beside: str
+) -> None:
     answer = client.post("/vehicles", data=form)
     assert answer.status_code == 422
-    assert said.casefold() in words(answer.text).casefold()
+    assert f'id="add-{beside}-problem">{said}</p>' in answer.text
     assert f'value="{form["code"]}"' in answer.text
 
 

@@ -148,7 +148,7 @@ def test_the_code_may_be_typed_in_small_letters_and_with_spaces(page: Client, fr
         ("depot.timezone", "Leeds", "time zone like Europe/London"),
         ("depot.units", "ell", "km or mile"),
         ("depot.name", "", "length &gt;= 1"),
-        ("mail.port", "70000", "&lt;= 65535"),
+        ("mail.port", "70000", "expected 1 to 65535"),
         ("mail.port", "smtp", "int, got str"),
         ("mail.sender", "bills", "address like"),
     ],
