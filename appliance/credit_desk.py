@@ -46,7 +46,9 @@ def issue(
         raise Transient("the clock is not trusted", subject=billed["number"], hint="nothing is dated before")
     depot = settings.depot
     if not (depot.legal_name and depot.address and depot.tax_id):
-        raise Refused("the depot's legal details are missing", subject=billed["number"], hint="see the page System")
+        raise Refused(
+            "the depot's legal details are missing", subject=billed["number"], hint="see the page System, Depot"
+        )
     issued = now.astimezone(settings.zone).date()
     tax = invoice.credit_tax(billed["total_cents"], billed["tax_cents"], credited, amount_cents)
     number = credit_notes.next_number(tx, depot.code, issued.year)

@@ -1,4 +1,5 @@
-"""The set-up of a box: its first administrator, and what only the depot knows. By page or by file, once.
+"""The set-up of a box: its first administrator, by page or by file, once; and what only the depot knows, then and
+later.
 
 A box is set up when it has an administrator. The page asks for a code that is shown on the box only (the console, the
 label, `setup-code.txt` in the data folder); the code is good for once. What was entered goes into the box's own
@@ -8,21 +9,24 @@ configuration file. A later code lets the page make an administrator, where the 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import hmac
 import secrets
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from msgspec import structs
 from sqlite_utils import Database
 
-from appliance import atomicfile, config, passwords, typed
+from appliance import atomicfile, config, passwords, typed, uplink_desk, versions
 from appliance.config import OWN_SECTIONS, SECTIONS, Settings, literal
 from appliance.domain.access import Role
 from appliance.errors import InputError, Refused
 from appliance.paths import DEVELOPMENT_CONFIG, Paths
-from appliance.storage import audit, identity, sessions, users
+from appliance.storage import audit, identity, invoices, schedules, sessions, users
 from appliance.storage.db import Tx, write_tx
 
 LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # without those that are read as others
@@ -35,6 +39,8 @@ Values = dict[str, Any]
 
 KEYS = tuple(f"{section}.{name}" for section in OWN_SECTIONS for name in SECTIONS[section].__struct_fields__
              if name != "outbox_dir")  # fmt: skip
+KEPT_ONCE_BILLED = ("depot.code", "depot.currency")
+"""What numbers and amounts of invoices stand on."""
 _EXPECTED = {
     "depot.code": "expected 2 to 8 capital letters or digits",
     "depot.currency": "expected three capital letters, such as EUR",
@@ -147,7 +153,7 @@ def complete(
         identity.put(tx, _FIRST, "")
         _administrator(tx, administrator, digest, who, now)
         audit.record(tx, who, "box.set_up", "box", "", now)
-        atomicfile.write(settings.paths.own_config, toml(values))  # before the commit: set up without it would be worse
+        _write(tx, settings, values)
     _forget_code(settings.paths)
 
 
@@ -165,9 +171,61 @@ def add_administrator(
     _forget_code(settings.paths)
 
 
+def entered(settings: Settings) -> Values:
+    """What was entered, as it was read; the secrets too."""
+    tree = tomllib.loads(settings.own.decode())
+    return {f"{section}.{name}": value for section, held in tree.items() for name, value in held.items()}
+
+
+def version(settings: Settings) -> str:
+    """Another one with each change of what was entered."""
+    return hashlib.sha256(settings.own).hexdigest()[:16]
+
+
+def change(
+    db: Database, settings: Settings, values: Values, *, seen: str | None = None, who: str, now: datetime
+) -> list[str]:
+    """Changes what was entered; what `values` leaves out stays. The roles see it within seconds (settings_watch.py).
+    Returns the keys that are something else now.
+
+    Raises InputError for what is wrong, naming the keys; Refused for what invoices were numbered or reckoned with; and
+    Outdated where somebody else was faster: `seen` is the `version` that was looked at.
+    """
+    if said := complaints(settings, values):
+        raise InputError("; ".join(f"{key}: {text}" for key, text in said.items()))
+    with write_tx(db) as tx:
+        if config.read_own(settings.paths.own_config) != settings.own or seen not in (None, version(settings)):
+            raise versions.outdated("settings", versions.last_change(tx, "box", ""))
+        changed = sorted(key for key, value in values.items() if value != _present(settings, key))
+        if changed:
+            if kept := [key for key in KEPT_ONCE_BILLED if key in changed and invoices.any_issued(tx)]:
+                raise Refused("invoices were issued with it", subject=kept[0], hint="it stays as it is")
+            _write(tx, settings, entered(settings) | {key: values[key] for key in changed})
+            audit.record(tx, who, "box.settings_changed", "box", "", now, ", ".join(changed))
+    return changed
+
+
+def _present(settings: Settings, key: str) -> Any:
+    section, _, name = key.partition(".")
+    return getattr(getattr(settings, section), name)
+
+
+def _write(tx: Tx, settings: Settings, values: Values) -> None:
+    """Before the commit: one without the file would be worse. With a central office, its schedule is there then."""
+    parts = {section: {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{section}.")}
+             for section in OWN_SECTIONS}  # fmt: skip
+    taken = structs.replace(
+        settings,
+        **{section: structs.replace(getattr(settings, section), **held) for section, held in parts.items()},
+    )
+    if taken.upstream.url:
+        schedules.ensure_sync(tx, uplink_desk.crontab(taken))
+    atomicfile.write(settings.paths.own_config, toml(values))
+
+
 def toml(values: Mapping[str, Any]) -> str:
     """The box's own configuration file."""
-    lines = ["# Entered when the box was set up. The configuration and the environment win over it."]
+    lines = ["# Entered at the set-up, or on the page Depot. The configuration and the environment win over it."]
     for section in OWN_SECTIONS:
         held = {key.partition(".")[2]: value for key, value in values.items() if key.startswith(f"{section}.")}
         if held:

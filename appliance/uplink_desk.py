@@ -153,7 +153,9 @@ def check_url(settings: Settings) -> None:
     """Raises Refused for a box that works alone."""
     if not settings.upstream.url:
         raise Refused(
-            "no central office is set up", subject="upstream.url", hint="enter its address in the configuration"
+            "no central office is set up",
+            subject="upstream.url",
+            hint="enter its address on the page System, Depot, or in the configuration",
         )
 
 

@@ -17,7 +17,7 @@ from appliance.storage.db import Row
 def must_be(found: Row, version: int | None, subject: str, happened: Callable[[], str]) -> None:
     """Raises Outdated, with what happened, where the row is not of that version. `None`: they did not say."""
     if version is not None and found["version"] != version:
-        raise Outdated(happened(), subject=subject, hint="look at what happened to it, then decide again")
+        raise outdated(subject, happened())
 
 
 def must_be_seen(
@@ -25,11 +25,16 @@ def must_be_seen(
 ) -> None:
     """The same for a record whose changes are audited as those of a `kind` and its uid: says who did what to it last.
     `audited_as`: another uid, where the record has none in the audit log."""
-    must_be(found, version, subject, lambda: _last(db, kind, audited_as or found["uid"]))
+    must_be(found, version, subject, lambda: last_change(db, kind, audited_as or found["uid"]))
 
 
-def _last(db: Database, kind: str, uid: str) -> str:
-    """Without a full stop: `changed meanwhile by ann@depot.example (phone)`."""
+def outdated(subject: str, happened: str) -> Outdated:
+    """For who was slower than somebody else."""
+    return Outdated(happened, subject=subject, hint="look at what happened to it, then decide again")
+
+
+def last_change(db: Database, kind: str, uid: str) -> str:
+    """`changed meanwhile by ann@depot.example (phone)`, from the audit log."""
     done = audit.last_decision(db, kind, uid)
     if done is None:
         return "changed meanwhile"

@@ -54,6 +54,7 @@ from web.api import (
     users,
     vehicles,
 )
+from web.api import settings as depot_settings
 from web.assets import Assets
 from web.description import Description
 from web.doors import Doors
@@ -84,6 +85,7 @@ from web.pages import patients as patient_pages
 from web.pages import payers as payers_page
 from web.pages import replay as replay_page
 from web.pages import run_sheets as run_sheets_page
+from web.pages import settings as settings_page
 from web.pages import sync as sync_page
 from web.pages import system as system_page
 from web.pages import users as user_pages
@@ -122,6 +124,7 @@ API = (
     print_list,
     run_sheets,
     sync,
+    depot_settings,
 )
 PAGES = (
     shell,
@@ -145,6 +148,7 @@ PAGES = (
     logs,
     diagnostics,
     backup,
+    settings_page,
     run_sheets_page,
     invoices_page,
     invoices_one,
@@ -178,8 +182,8 @@ def create_app(
     """The application over one data folder, which need not be set up yet (`/healthz` says so then).
 
     The parts can be given by the caller. The hub listens while the application lives. `reload` reads the settings again
-    once the box is set up: by page in this process, or by command in another. Without `doors` only this machine is
-    answered.
+    once the box is set up, by page in this process or by command in another, and when a person has changed them.
+    Without `doors` only this machine is answered.
     """
     paths = settings.paths
     store = Store(paths.gps_dir)
@@ -196,13 +200,14 @@ def create_app(
     api = Router("/api/v1", route_handlers=[handler for part in API for handler in part.HANDLERS])
 
     def of_request(scope: Scope) -> Parts:
-        return replace(parts, settings=settings, caller=scope["auth"])
+        return replace(parts, settings=settings, reload=read_settings, caller=scope["auth"])
 
-    def on_set_up() -> None:
+    def read_settings() -> Settings:
         nonlocal settings
         if reload is not None:
             settings = reload()
             shell.show(app, settings)
+        return settings
 
     app = Litestar(
         route_handlers=[
@@ -218,7 +223,7 @@ def create_app(
             *(handler for part in PAGES for handler in part.HANDLERS),
         ],
         dependencies={"parts": Provide(of_request, sync_to_thread=False)},
-        middleware=[Guard(doors or Doors()), Gate(parts, on_set_up)],
+        middleware=[Guard(doors or Doors()), Gate(parts, read_settings)],
         before_send=[add_headers],
         exception_handlers=PROBLEMS,
         template_config=TemplateConfig(directory=WEB_DIR / "templates", engine=JinjaTemplateEngine),

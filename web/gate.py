@@ -45,7 +45,7 @@ class Gate(ASGIMiddleware):
 
     scopes = (ScopeType.HTTP, ScopeType.ASGI)
 
-    def __init__(self, parts: Parts, on_set_up: Callable[[], None], table: Mapping[str, Need] = HANDLERS) -> None:
+    def __init__(self, parts: Parts, on_set_up: Callable[[], object], table: Mapping[str, Need] = HANDLERS) -> None:
         """`on_set_up` is called once, when the box is found to be set up."""
         self._parts = parts
         self._on_set_up = on_set_up

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from litestar.di import NamedDependency
@@ -38,6 +38,8 @@ class Parts:
     positions: Positions
     store: Store
     now: Callable[[], datetime] = utc_now
+    reload: Callable[[], Settings] | None = None
+    """Reads the settings again, for this request and all that follow."""
     caller: Caller | None = None
     """None where anybody may ask."""
 
@@ -51,6 +53,10 @@ class Parts:
     def may(self, permission: Permission) -> bool:
         """Whether the caller may do that."""
         return self.caller is not None and self.caller.user.may(permission)
+
+    def reloaded(self) -> Parts:
+        """The same with what was entered since."""
+        return replace(self, settings=self.reload()) if self.reload else self
 
     def instant(self) -> Instant:
         """Now, on both clocks."""

@@ -35,7 +35,7 @@ def handlers(throttle: Throttle) -> list[Any]:
     @get("/", sync_to_thread=True, include_in_schema=False)
     def setup_page(parts: Given) -> Response[Any]:
         first = _open(parts)
-        return Redirect("/", status_code=303) if first is None else _page(parts, first, _present(parts), {})
+        return Redirect("/", status_code=303) if first is None else _page(parts, first, present(parts), {})
 
     @post("/", status_code=200, include_in_schema=False)
     async def set_up(
@@ -72,7 +72,7 @@ def _try(parts: Parts, first: bool, data: dict[str, str]) -> tuple[Response[Any]
             _log.warning("web.setup_code_wrong")
             return _page(parts, first, typed, {"code": "that is not the code that the box shows"}), False
         new = Administrator(typed.get("email", ""), " ".join(typed.get("name", "").split()), data.get("password", ""))
-        values = _values(parts, typed) if first else {}
+        values = values_of(parts, typed) if first else {}
         said = setups.check_administrator(new, data.get("again", "")) | setups.complaints(parts.settings, values)
         if said:
             return _page(parts, first, typed, said), True
@@ -84,7 +84,7 @@ def _try(parts: Parts, first: bool, data: dict[str, str]) -> tuple[Response[Any]
     return Template("setup_done.html", context={"first": first, "email": new.email}), True
 
 
-def _values(parts: Parts, typed: dict[str, str]) -> Values:
+def values_of(parts: Parts, typed: dict[str, str]) -> Values:
     """What was typed, as the types that the keys have. A number that is none stays text, and is complained of."""
     fixed = setups.fixed(parts.settings)
     found: Values = {}
@@ -95,7 +95,7 @@ def _values(parts: Parts, typed: dict[str, str]) -> Values:
     return found
 
 
-def _present(parts: Parts) -> dict[str, str]:
+def present(parts: Parts) -> dict[str, str]:
     """What the fields hold at first: what the configuration says now, secrets left out."""
     found = {}
     for key in setups.KEYS:
@@ -103,6 +103,11 @@ def _present(parts: Parts) -> dict[str, str]:
         if key != "mail.password":
             found[key] = str(getattr(getattr(parts.settings, section), name))
     return found
+
+
+def zones() -> list[str]:
+    """The time zones that are offered."""
+    return sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))
 
 
 def _default(key: str) -> Any:
@@ -116,7 +121,7 @@ def _page(parts: Parts, first: bool, typed: dict[str, str], said: dict[str, str]
         "typed": {name: text for name, text in typed.items() if "password" not in name and name != "again"},
         "said": said,
         "fixed": setups.fixed(parts.settings),
-        "zones": sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/")),
+        "zones": zones(),
         "shortest": passwords.SHORTEST,
     }
     return Template("setup.html", context=context, status_code=status if said else 200)

@@ -145,6 +145,11 @@ def add_payment(
     sync_log.append(tx, "invoices", "payment", uid, snapshot, now)
 
 
+def any_issued(db: Database) -> bool:
+    """Whether there is an invoice, a void one too."""
+    return bool(value(db, "SELECT EXISTS (SELECT 1 FROM invoices)"))
+
+
 def payment_of_key(db: Database, key: str) -> Row | None:
     """The payment that was recorded under this key."""
     return row(db, "SELECT * FROM payments WHERE key = ?", key)

@@ -10,9 +10,9 @@ from litestar import get, post
 from litestar.params import FromPath
 from litestar.response import Template
 
-from appliance import credit_desk, invoice_desk
+from appliance import credit_desk, invoice_desk, versions
 from appliance.domain.invoice import money, plural
-from appliance.errors import DepotError, InputError, Outdated
+from appliance.errors import DepotError, InputError
 from appliance.events import Event
 from appliance.jobs import Ask
 from appliance.storage import credit_notes, invoices, ledger, times, uids
@@ -149,11 +149,8 @@ def _must_be_as_seen(tx: Tx, found: Row, seen: str | None) -> None:
     if seen not in (None, _seen(found)):
         last = ledger.history(tx, found["uid"], found["id"])[0]
         said = ": ".join(part for part in (_title(last), _said(last, found["currency"])) if part)
-        raise Outdated(
-            f"it was changed meanwhile: {said}" + (f", by {last['who']}" if last["who"] else ""),
-            subject=found["number"],
-            hint="look at it as it is now, then decide again",
-        )
+        by = f", by {last['who']}" if last["who"] else ""
+        raise versions.outdated(found["number"], f"it was changed meanwhile: {said}{by}")
 
 
 def _page(parts: Parts, invoice_id: int, *, done: str = "", form: Form | None = None) -> Template:

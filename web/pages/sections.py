@@ -14,6 +14,7 @@ from web.parts import Parts
 SECTIONS: tuple[tuple[str, str, str, Permission], ...] = (
     ("/system", "system", "Overview", Permission.view),
     ("/sync", "uplink", "Central office", Permission.view),
+    ("/system/depot", "home", "Depot", Permission.administer),
     ("/system/log", "history", "Log", Permission.administer),
     ("/system/diagnostics", "eye", "Diagnostics", Permission.administer),
     ("/system/backup", "download", "Backup", Permission.administer),
