@@ -370,6 +370,15 @@ def test_the_own_passwords_are_private_and_made_once(settings: Settings) -> None
     assert {stat.S_IMODE(file.stat().st_mode) for file in settings.paths.secrets_dir.iterdir()} == {0o600}
 
 
+def test_a_password_that_systemd_hands_over_is_taken_in_the_place_of_the_file(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mqtt-bridge").write_text("handed over")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert mosquitto.own_password(settings.paths, "bridge") == "handed over"
+    assert len(mosquitto.own_password(settings.paths, "warden")) >= 43
+
+
 def test_before_init_the_own_passwords_are_missing_with_a_hint(tmp_path: Path) -> None:
     paths = config.load(environ={"DEPOTBOX_STORAGE__DATA_DIR": str(tmp_path)}).paths
     with pytest.raises(ConfigError, match=r"no password for bridge: .*depotbox run"):
