@@ -18,6 +18,7 @@ from appliance.errors import InputError, NotFound, Refused
 from appliance.storage import audit, erasure, payers, people, times, trips
 from appliance.storage import db as storage
 from appliance.storage.db import Row, Tx, write_tx
+from appliance.storage.erasure import Left
 
 SHOWN_AT_MOST = 50
 
@@ -104,8 +105,9 @@ def consent(tx: Tx, id: int, given: bool, *, who: str, now: datetime) -> None:
     _audit(tx, found, "patient.consent", who, now, "given" if given else "withdrawn")
 
 
-def erase(db: Database, settings: Settings, id: int, *, who: str, now: datetime) -> None:
-    """Erases a patient for good; docs/operations.md, Erasing a patient, says what goes and what must stay.
+def erase(db: Database, settings: Settings, id: int, *, who: str, now: datetime) -> list[Left]:
+    """Erases a patient for good; docs/operations.md, Erasing a patient, says what goes and what must stay. Returns
+    where something still looks like the patient: that may be about somebody else, so a person looks at it.
 
     Raises NotFound; Refused where it was done, or while a trip of the patient has not ended or waits for its invoice,
     naming it; and Unavailable where a mail in the outbox cannot be deleted. Then nothing was erased.
@@ -117,9 +119,9 @@ def erase(db: Database, settings: Settings, id: int, *, who: str, now: datetime)
         if waiting := trips.waiting_for_invoice(tx, id):
             raise Refused(f"trip {waiting} waits for its invoice", subject=f"patient {id}", hint="try again later")
         payer = payers.of_patient(tx, id)
-        known = [one[name] for one in (found, payer) if one for name in _WHO_IT_IS if one.get(name)]
-        mails = erasure.mails_to(tx, [one["email"] for one in (found, payer) if one and one["email"]])
-        erasure.words(tx, known)
+        known = [one[name] for one in (found, payer) if one for name in _WHO_IT_IS[1:] if one.get(name)]
+        mails = erasure.mails_to(tx, id, [one["email"] for one in (found, payer) if one])
+        erasure.words(tx, id, found["name"], known)
         erasure.addresses_of_trips(tx, id)
         erasure.manifests(tx, id)
         if people.consents_to_email(tx, id):
@@ -129,8 +131,10 @@ def erase(db: Database, settings: Settings, id: int, *, who: str, now: datetime)
         if payer:
             payers.change(tx, payer["id"], now, **gone, delivery="print")
         mailer.forget(settings, mails)
+        left = erasure.left(tx, found["name"], known)
         _audit(tx, found, "patient.erased", who, now)
     storage.wipe(db)
+    return left
 
 
 def history(db: Database, id: int, limit: int) -> list[Row]:

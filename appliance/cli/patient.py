@@ -97,5 +97,7 @@ def consent(settings: Settings, id: int, answer: str) -> None:
 def erase(settings: Settings, id: int) -> None:
     """Erase the patient with the number ID for good. Refused while trips have not ended."""
     with opened(settings) as db:
-        patient_desk.erase(db, settings, id, who=operator(), now=clock.now())
+        left = patient_desk.erase(db, settings, id, who=operator(), now=clock.now())
     click.echo(f"Patient {id} is erased. Invoices that were issued keep what they show.")
+    for one in left:
+        click.echo(f"still looks like the patient, and stays: {one.title}: {one.count} ({', '.join(one.about)})")

@@ -13,9 +13,9 @@ from appliance.domain.trip import Event
 from appliance.errors import InputError, NotFound, Refused
 from appliance.patient_desk import PatientDetails
 from appliance.payer_desk import NewPayer, PayerDetails
-from appliance.storage import mails, notifications, payers, people, trips, users
+from appliance.storage import invoices, mails, notifications, payers, people, trips, users
 from appliance.storage.db import Row, rows, value, write_tx
-from tests.cast import NOON, Cast, new_trip, ride, say
+from tests.cast import NOON, Cast, issue, new_trip, ride, say
 
 NAME, HOME, PHONE, EMAIL = "Zyxquilla Quorvé", "77 Unmistakable Lane", "+44 151 496 0177", "zq-mail@example.org"
 MARKS = ("Zyxquilla", "Zyx-7", "Quorv", "Unmistakable", "496 0177", "zq-mail")
@@ -86,10 +86,10 @@ def test_an_erased_patient_is_in_no_file_of_the_box(depot_db: Database, patient:
         assert say(tx, trip, Event.cancel, NOON).accepted
         payer, _ = payer_desk.add(tx, NewPayer(kind="patient", patient_id=patient), depot, who="ann", now=NOON)
         patient_desk.consent(tx, patient, True, who="ann", now=NOON)
-        notifications.add(tx, user, "note", f"{NAME} called from {PHONE}.", "key", NOON)
-        notifications.add(tx, user, "note", " ".join([NAME] * 1000), "pages", NOON)  # some pages become free
-        job = jobs.enqueue(tx, "users.tasks.send_notification", now=NOON, user_id=user,
-                           notification_type="note", message=f"Call {NAME}")  # fmt: skip
+        key = f"completed:{trip}"
+        notifications.add(tx, user, "note", f"{NAME} called from {PHONE}.", key, NOON)
+        notifications.add(tx, user, "note", " ".join([NAME] * 1000), f"unbilled:{trip}:x", NOON)  # pages become free
+        job = jobs.enqueue(tx, "billing.tasks.generate_invoice", now=NOON, trip_id=trip, note=f"Call {NAME}")
         message_id = mailer.message_id("invoice", "uid", depot)
         mails.mark_sending(tx, kind="invoice", key="uid", message_id=message_id, recipient=EMAIL.upper(),
                            subject="Invoice", job_id=job.id, now=NOON)  # fmt: skip
@@ -98,11 +98,11 @@ def test_an_erased_patient_is_in_no_file_of_the_box(depot_db: Database, patient:
     )
     mailer.send(depot, mail)
     assert left(depot)
-    patient_desk.erase(depot_db, depot, patient, who="ann", now=NOON)
+    assert patient_desk.erase(depot_db, depot, patient, who="ann", now=NOON) == []
     assert left(depot) == []
-    assert value(depot_db, "SELECT message FROM notifications WHERE key = 'key'") == "(erased) called from (erased)."
+    assert value(depot_db, "SELECT message FROM notifications WHERE key = ?", key) == "(erased) called from (erased)."
     arguments = value(depot_db, "SELECT arguments FROM jobs WHERE id = ?", job.id)
-    assert arguments == f'{{"user_id": {user}, "notification_type": "note", "message": "Call (erased)"}}'
+    assert arguments == f'{{"trip_id": {trip}, "note": "Call (erased)"}}'
     kept = trips.get(depot_db, trip)
     assert kept is not None
     assert (kept["pickup_address"], kept["pickup_lat"], kept["patient_id"]) == ("(erased)", None, patient)
@@ -147,9 +147,50 @@ def test_a_patient_with_a_trip_ahead_is_not_erased(depot_db: Database, patient: 
     assert value(depot_db, "SELECT name FROM patients WHERE id = ?", patient) == NAME
 
 
-def test_a_number_that_looks_like_the_phone_stays_a_number(depot_db: Database, cast: Cast, depot: Settings) -> None:
+def test_a_name_that_is_a_word_takes_nothing_from_others(depot_db: Database, cast: Cast, depot: Settings) -> None:
+    """Trip and 2 stand in most of what the box says."""
     with write_tx(depot_db) as tx:
-        patient = patient_desk.add(tx, PatientDetails(name="Ada Marsh", phone="12"), who="ann", now=NOON)
-        job = jobs.enqueue(tx, "billing.tasks.generate_invoice", now=NOON, trip_id=12)
+        user = users.add(tx, "bea@example.org", "Bea", "biller", NOON)
+        patient = patient_desk.add(tx, PatientDetails(name="Trip Marsh", phone="2"), who="ann", now=NOON)
+        own, other = (new_trip(tx, patient=name) for name in ("Trip Marsh", "Edith Marlowe"))
+        for trip, note in ((own, "Mrs Marsh rings twice, 2 flats"), (other, "Trip Marsh is her neighbour")):
+            assert say(tx, trip, Event.cancel, NOON, note=note).accepted
+        invoice = issue(tx, cast, other)
+        invoices.add_payment(tx, invoice, 100, NOON.date(), "Marsh giro 2", "ann", NOON)
+        for trip in (own, other):
+            notifications.add(tx, user, "note", f"Trip {trip} is over. Trip Marsh, 2.", f"completed:{trip}", NOON)
+        job = jobs.enqueue(tx, "billing.tasks.generate_invoice", now=NOON, trip_id=own, count=2, note="trip marsh, 2")
+    found = patient_desk.erase(depot_db, depot, patient, who="ann", now=NOON)
+    notes = rows(depot_db, "SELECT note FROM trip_events WHERE event = 'cancel' ORDER BY id")
+    assert [one["note"] for one in notes] == ["Mrs (erased) rings twice, 2 flats", "Trip Marsh is her neighbour"]
+    assert value(depot_db, "SELECT reference FROM payments") == "Marsh giro 2"
+    assert [one["message"] for one in rows(depot_db, "SELECT message FROM notifications ORDER BY id")] == [
+        f"Trip {own} is over. (erased), 2.", f"Trip {other} is over. Trip Marsh, 2."
+    ]  # fmt: skip
+    assert value(depot_db, "SELECT arguments FROM jobs WHERE id = ?", job.id) == (
+        f'{{"trip_id": {own}, "count": 2, "note": "(erased), 2"}}'
+    )
+    told = {one.title: (one.count, one.about) for one in found}
+    assert told["notes of what happened to a trip"] == (1, [f"trip {other}"])
+    assert told["references of payments"] == (1, [value(depot_db, "SELECT number FROM invoices")])
+    assert told["notifications"] == (2, ["notification 1", "notification 2"])
+
+
+def test_a_mail_to_an_address_that_two_share_stays_unless_it_is_about_the_patient(
+    depot_db: Database, cast: Cast, depot: Settings
+) -> None:
+    home = "office@care-home.example"
+    with write_tx(depot_db) as tx:
+        patient = patient_desk.add(tx, PatientDetails(name="Ada Marsh", email=home), who="ann", now=NOON)
+        patient_desk.add(tx, PatientDetails(name="Edith Marlowe", email=home), who="ann", now=NOON)
+        ids = {}
+        for name in ("Ada Marsh", "Edith Marlowe"):
+            trip = new_trip(tx, patient=name)
+            assert say(tx, trip, Event.cancel, NOON).accepted
+            uid = value(tx, "SELECT uid FROM invoices WHERE id = ?", issue(tx, cast, trip))
+            message_id = mailer.message_id("reminder", uid, depot)
+            ids[name] = mails.mark_sending(tx, kind="reminder", key=f"{uid}.30", message_id=message_id, recipient=home,
+                                           subject="Reminder", job_id="j", now=NOON)  # fmt: skip
     patient_desk.erase(depot_db, depot, patient, who="ann", now=NOON)
-    assert value(depot_db, "SELECT arguments FROM jobs WHERE id = ?", job.id) == '{"trip_id": 12}'
+    told = {one["id"]: one["recipient"] for one in rows(depot_db, "SELECT id, recipient FROM mails")}
+    assert told == {ids["Ada Marsh"]: "(erased)", ids["Edith Marlowe"]: home}

@@ -28,6 +28,7 @@ def test_a_patient_is_added_found_changed_and_erased(client: Client, depot_db: D
     erased = client.post(f"{path}/erase").json()
     assert (erased["name"], erased["address"], erased["email_consent"]) == ("(erased)", "", False)
     assert erased["erased_at"]
+    assert erased["left"] == []
     problem(client.post(f"{path}/erase"), 409)
     problem(client.patch(path, json={"name": "Ada"}), 409)
     problem(client.post(f"{path}/consent", json={"email": True}), 409)

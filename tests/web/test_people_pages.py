@@ -246,6 +246,19 @@ def test_a_patient_is_added_changed_and_erased(client: Client, depot_db: Databas
     ]  # fmt: skip
 
 
+def test_after_an_erasure_the_page_says_once_what_still_looks_like_the_patient(
+    client: Client, depot: world.World
+) -> None:
+    trip = depot.trips["T-1017"]
+    note = {"event": "cancel", "cancelled_by": "patient", "note": "her neighbour Zoe Quill rang"}
+    assert client.post(f"/api/v1/trips/{trip}/events", json=note).status_code == 200
+    path = client.post("/patients", data={"name": "Zoe Quill"}).headers["hx-push-url"]
+    page = words(client.post(f"{path}/erase").text)
+    assert f"Notes of what happened to a trip: 1 (trip {trip})" in page
+    assert "still looks like" not in client.get(path).text
+    assert "Zoe Quill rang" in client.get(f"/api/v1/trips/{trip}").text
+
+
 def test_who_looked_at_a_record_is_on_its_page(client: Client, depot: world.World, patient: int) -> None:
     sign_in(client, depot, "biller")
     client.get(f"/patients/{patient}")

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 from litestar import get, patch, post
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, RequestBody
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from appliance import patient_desk
 from appliance.domain.trip import LevelOfService
 from appliance.patient_desk import PatientDetails
 from appliance.storage.db import write_tx
+from appliance.storage.erasure import Left
 from web.api.answers import Page, make
 from web.api.trips import Limit
 from web.parts import Given, Parts
@@ -42,6 +43,12 @@ class PatientChange(PatientDetails, frozen=True, kw_only=True, forbid_unknown_fi
     faster."""
 
     version: int | None = None
+
+
+class ErasedPatient(PatientRecord, frozen=True, kw_only=True):
+    """`left` says where something still looks like the patient; it may be about somebody else, so it stays as it is."""
+
+    left: list[Left]
 
 
 class Looked(Struct, frozen=True, kw_only=True):
@@ -125,11 +132,11 @@ def record_consent(parts: Given, patient_id: FromPath[int], data: RequestBody[Co
     summary="Erase a patient for good",
     responses={409: ResponseSpec(Problem, description="A trip has not ended or waits for its invoice, or it was done")},
 )
-def erase_patient(parts: Given, patient_id: FromPath[int]) -> PatientRecord:
+def erase_patient(parts: Given, patient_id: FromPath[int]) -> ErasedPatient:
     """Invoices that were issued keep what they show: docs/operations.md, Erasing a patient."""
     with parts.db() as db:
-        patient_desk.erase(db, parts.settings, patient_id, who=parts.who, now=parts.now())
-    return _view(parts, patient_id)
+        left = patient_desk.erase(db, parts.settings, patient_id, who=parts.who, now=parts.now())
+    return ErasedPatient(**structs.asdict(_view(parts, patient_id)), left=left)
 
 
 def _view(parts: Parts, patient_id: int) -> PatientRecord:

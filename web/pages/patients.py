@@ -3,7 +3,7 @@ so the list begins empty and nothing is searched for before somebody asks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from litestar import Router, get, post
@@ -16,6 +16,7 @@ from appliance.errors import DepotError, InputError
 from appliance.patient_desk import PatientDetails
 from appliance.storage import people
 from appliance.storage.db import Row, Tx, write_tx
+from appliance.storage.erasure import Left
 from appliance.storage.times import parse, parse_or_none
 from web import cards
 from web.forms import Form, refused
@@ -87,10 +88,10 @@ def patient_consent(parts: Given, patient_id: FromPath[int], data: Fields) -> Te
 def patient_erase(parts: Given, patient_id: FromPath[int]) -> Template:
     try:
         with parts.db() as db:
-            patient_desk.erase(db, parts.settings, patient_id, who=parts.who, now=parts.now())
+            left = patient_desk.erase(db, parts.settings, patient_id, who=parts.who, now=parts.now())
     except DepotError as error:
         return _one(parts, patient_id, form=refused("erase", {}, error))
-    return _one(parts, patient_id, done="The patient is erased for good.")
+    return _one(parts, patient_id, done="The patient is erased for good.", left=left)
 
 
 def _acted(parts: Parts, id: int, form: str, typed: dict[str, str], act: Callable[[Tx], str]) -> Template:
@@ -139,7 +140,7 @@ def _list(
     )
 
 
-def _one(parts: Parts, id: int, *, done: str = "", form: Form | None = None) -> Template:
+def _one(parts: Parts, id: int, *, done: str = "", form: Form | None = None, left: Sequence[Left] = ()) -> Template:
     now, zone = parts.now(), parts.settings.zone
     with parts.db() as db, write_tx(db) as tx:
         patient = patient_desk.view(tx, id, who=parts.who, now=now)
@@ -149,7 +150,7 @@ def _one(parts: Parts, id: int, *, done: str = "", form: Form | None = None) -> 
         parts, "patient.html", here="/patients", done=done, form=form, patient=patient,
         added=cards.moment(parse(patient["created_at"]), now, zone),
         erased=cards.moment(erased, now, zone) if erased else None,
-        levels=LEVELS, looks=[_look(parts, one) for one in looks],
+        levels=LEVELS, left=left, looks=[_look(parts, one) for one in looks],
     )  # fmt: skip
 
 
