@@ -188,9 +188,10 @@ def of_token(db: Database, token: str, now: datetime) -> Caller | None:
     return Caller(User(found["user_id"], found["email"], found["user_name"], role, scope, found["name"]), key)
 
 
-def ended(db: Database, keys: set[str], now: datetime) -> set[str]:
-    """Those of the keys whose session or token is no more."""
-    return keys - sessions.existing(db, keys) - api_tokens.existing(db, keys, now)
+def ended(db: Database, keys: set[str], now: Instant) -> set[str]:
+    """Those of the keys whose session or token counts no more."""
+    living = {one["token_hash"] for one in sessions.existing(db, keys) if not is_over(*_age(one, now))}
+    return keys - living - api_tokens.existing(db, keys, now.at)
 
 
 def _note(db: Database, write: Callable[[Tx], None]) -> None:

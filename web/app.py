@@ -265,4 +265,4 @@ async def _end_streams(parts: Parts) -> None:
 
 def _ended(parts: Parts, keys: set[str]) -> set[str]:
     with parts.db() as db:
-        return access.ended(db, keys, parts.now())
+        return access.ended(db, keys, parts.instant())

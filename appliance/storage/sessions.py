@@ -49,11 +49,10 @@ def of_user(db: Database, user_id: int) -> list[Row]:
     return rows(db, "SELECT * FROM sessions WHERE user_id = ? ORDER BY id DESC", user_id)
 
 
-def existing(db: Database, token_hashes: Collection[str]) -> set[str]:
-    """Those of them that have not ended."""
+def existing(db: Database, token_hashes: Collection[str]) -> list[Row]:
+    """Those of them that nobody has ended, also where they are over by their age."""
     marks = ", ".join("?" * len(token_hashes))
-    query = f"SELECT token_hash FROM sessions WHERE token_hash IN ({marks})"
-    return {found["token_hash"] for found in rows(db, query, *token_hashes)}
+    return rows(db, f"SELECT * FROM sessions WHERE token_hash IN ({marks})", *token_hashes)
 
 
 def seen(session: Row) -> Instant:

@@ -228,6 +228,13 @@ def test_a_session_ends_when_nobody_uses_it_and_after_a_week(depot: world.World,
     assert hours == list(range(0, 24 * 7 + 1, 6))
 
 
+def test_a_live_stream_ends_with_a_session_that_nobody_ended_but_its_age(depot: world.World, db: Database) -> None:
+    with write_tx(db) as tx:
+        key = passwords.token_hash(access.begin_session(tx, 1, instant(depot)))
+    assert access.ended(db, {key, "unknown"}, instant(depot, IDLE / timedelta(hours=1))) == {"unknown"}
+    assert access.ended(db, {key}, instant(depot, IDLE / timedelta(hours=1) + 0.1)) == {key}
+
+
 def test_a_session_goes_on_after_a_restart_of_the_machine(depot: world.World, db: Database) -> None:
     with write_tx(db) as tx:
         session = access.begin_session(tx, 1, instant(depot))
