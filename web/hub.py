@@ -25,6 +25,8 @@ COALESCE_S = 0.1
 HEARTBEAT_S = 15.0
 MAX_PENDING = 2000
 MAX_STREAMS = 200
+MAX_OF_SESSION, MAX_OF_USER = 20, 60
+"""Of one login or token, and of one user in all of them: nobody takes the live view from all the others."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.05, 1.0
 PING_S = 5.0
 
@@ -45,9 +47,10 @@ def frame(event: events.Event) -> bytes:
 class Stream:
     """What one client still has to get: the newest frame of each key, or the news that it missed something."""
 
-    def __init__(self, wants: Wants, max_pending: int, key: str = "") -> None:
+    def __init__(self, wants: Wants, max_pending: int, key: str = "", user: int | None = None) -> None:
         self.wants = wants
         self.key = key
+        self.user = user
         self.ended = False
         self.wake = asyncio.Event()
         self._max_pending = max_pending
@@ -110,12 +113,17 @@ class Hub:
         for stream in self._streams:
             stream.wake.set()
 
-    def open(self, wants: Wants, key: str = "") -> AsyncIterator[bytes]:
-        """A new stream of the events that `wants` accepts, for the caller with this key. Raises Busy when too many are
-        open."""
+    def open(self, wants: Wants, key: str = "", user: int | None = None) -> AsyncIterator[bytes]:
+        """A new stream of the events that `wants` accepts, for the caller with this key, who is that user. Raises Busy
+        when too many are open: in all, of the caller, or of the user."""
+        stream = Stream(wants, self._max_pending, key, user)
         if len(self._streams) >= self._max_streams:
             raise Busy("too many live streams are open", hint="close a page that shows the map")
-        return self._frames(wants, key)
+        of_session = sum(other.key == key for other in self._streams) if key else 0
+        of_user = sum(other.user == user for other in self._streams) if user is not None else 0
+        if of_session >= MAX_OF_SESSION or of_user >= MAX_OF_USER:
+            raise Busy("too many live streams of yours are open", hint="close a page that shows the map")
+        return self._frames(stream)
 
     def keys(self) -> set[str]:
         """Whose streams are open."""
@@ -128,8 +136,7 @@ class Hub:
                 stream.ended = True
                 stream.wake.set()
 
-    async def _frames(self, wants: Wants, key: str) -> AsyncIterator[bytes]:
-        stream = Stream(wants, self._max_pending, key)
+    async def _frames(self, stream: Stream) -> AsyncIterator[bytes]:
         self._streams.add(stream)
         try:
             yield HELLO

@@ -17,7 +17,7 @@ from appliance.events import CHANNEL, LIVE_DB, Event, Publisher
 from appliance.paths import Paths
 from tests.web.serving import Redis, running_redis
 from web.api.live import fleet, of_trip
-from web.hub import HEARTBEAT, HELLO, RESYNC, Hub, frame
+from web.hub import HEARTBEAT, HELLO, MAX_OF_SESSION, MAX_OF_USER, RESYNC, Hub, frame
 
 WITHIN_S = 10.0
 
@@ -218,6 +218,23 @@ def test_more_streams_than_the_box_can_serve_are_refused(paths: Paths, server: R
             hub.open(fleet)
 
     with_hub(paths, story, max_streams=1)
+
+
+def test_one_caller_leaves_streams_for_the_others(paths: Paths, server: Redis) -> None:
+    async def story(hub: Hub, publisher: Publisher) -> None:
+        pages = []
+        for login in ("one", "two", "three"):
+            pages += [hub.open(fleet, login, user=1) for _ in range(MAX_OF_SESSION)]
+            for page in pages[-MAX_OF_SESSION:]:
+                await anext(page)
+            with pytest.raises(Busy, match="of yours"):
+                hub.open(fleet, login, user=1)
+        assert len(pages) == MAX_OF_USER
+        with pytest.raises(Busy, match="of yours"):
+            hub.open(fleet, "four", user=1)
+        await anext(hub.open(fleet, "other", user=2))
+
+    with_hub(paths, story)
 
 
 def test_a_frame_is_one_line_of_json() -> None:

@@ -53,8 +53,8 @@ def _exists(parts: Parts, trip_id: int) -> bool:
 
 
 def _answer(parts: Parts, wants: Wants) -> Stream:
-    key = parts.caller.key if parts.caller else ""
-    return Stream(parts.hub.open(wants, key), headers={"X-Accel-Buffering": "no"})
+    key, user = (parts.caller.key, parts.caller.user.id) if parts.caller else ("", None)
+    return Stream(parts.hub.open(wants, key, user), headers={"X-Accel-Buffering": "no"})
 
 
 HANDLERS: list[Any] = [fleet_live, trip_live]
