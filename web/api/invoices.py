@@ -88,7 +88,7 @@ def list_invoices(
     which = ledger.Which(state=with_state, delivery=delivery, payer_id=payer, due=due_of(parts, aging), q=q.strip())
     with parts.db() as db:
         found, total = ledger.invoices(db, which, limit, offset)
-    return Page([make(Invoice, _without_patient(row)) for row in found], total)
+    return Page([make(Invoice, _shown(parts, row)) for row in found], total)
 
 
 @get("/invoices/{invoice_id:int}", sync_to_thread=True, summary="One invoice with its lines")
@@ -274,10 +274,15 @@ def read(parts: Parts, invoice_id: int) -> InvoiceWithLines:
             raise unknown(invoice_id)
         return make(
             InvoiceWithLines,
-            _without_patient(row),
+            _shown(parts, row),
             lines=[make(InvoiceLine, found) for found in ledger.invoice_lines(db, invoice_id)],
-            payments=[make(Payment, found) for found in ledger.payments(db, invoice_id)],
-            credit_notes=[make(CreditNote, found) for found in credit_notes.of_invoice(db, invoice_id)],
+            payments=[
+                make(Payment, names.hide(parts, found, "reference")) for found in ledger.payments(db, invoice_id)
+            ],
+            credit_notes=[
+                make(CreditNote, names.hide(parts, found, "reason"))
+                for found in credit_notes.of_invoice(db, invoice_id)
+            ],
         )
 
 
@@ -290,8 +295,9 @@ def unknown(invoice_id: int) -> NotFound:
     return NotFound("no such invoice", subject=f"invoice {invoice_id}")
 
 
-def _without_patient(row: Row) -> Row:
-    return {**row, "payer": None} if row["payer_kind"] == "patient" else row
+def _shown(parts: Parts, row: Row) -> Row:
+    """Without the patient who pays, and without what was typed for who may see no names."""
+    return names.hide(parts, row, "void_reason") | ({"payer": None} if row["payer_kind"] == "patient" else {})
 
 
 HANDLERS: list[Any] = [

@@ -17,6 +17,7 @@ from appliance.jobs import Queue as QueueName
 from appliance.queues import Queues
 from appliance.storage import board, jobs
 from appliance.storage.db import write_tx
+from web import names
 from web.api.answers import Job, Jobs, JobState, JobWithDetail, Page, Purged, Queue, Retried, WorkHistory, make
 from web.api.trips import Limit, Offset
 from web.parts import Given, Parts
@@ -41,13 +42,13 @@ def list_jobs(
     with parts.db() as db:
         found, total = board.jobs(db, with_state, limit, offset, queue=of_queue or "", q=q)
         counts = board.job_counts(db)
-    return Jobs([make(Job, row) for row in found], total, counts)
+    return Jobs([make(Job, names.of_job(parts, row)) for row in found], total, counts)
 
 
 @get("/jobs/{job_id:str}", sync_to_thread=True, summary="One job, with its arguments and its last error")
 def get_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
     with parts.db() as db:
-        return job_of(db, job_id)
+        return job_of(parts, db, job_id)
 
 
 @post("/jobs/{job_id:str}/retry", sync_to_thread=True, status_code=200, summary="Try a failed or discarded job again")
@@ -56,7 +57,7 @@ def retry_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
         with write_tx(db) as tx:
             ask = job_desk.retry(tx, job_id, parts.who, parts.now())
         parts.sender.send([ask])
-        return job_of(db, job_id)
+        return job_of(parts, db, job_id)
 
 
 @post("/jobs/retry", sync_to_thread=True, status_code=200, summary="Try every failed job again, or those of one task")
@@ -72,7 +73,7 @@ def discard_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
     with parts.db() as db:
         with write_tx(db) as tx:
             job_desk.discard(tx, job_id, parts.who, parts.now())
-        return job_of(db, job_id)
+        return job_of(parts, db, job_id)
 
 
 @post("/jobs/{job_id:str}/revoke", sync_to_thread=True, status_code=200, summary="Give a job up that waits or runs")
@@ -80,7 +81,7 @@ def revoke_job(parts: Given, job_id: FromPath[str]) -> JobWithDetail:
     with parts.db() as db:
         with write_tx(db) as tx:
             job_desk.revoke(tx, job_id, parts.who, parts.now())
-        return job_of(db, job_id)
+        return job_of(parts, db, job_id)
 
 
 @get("/jobs/history", sync_to_thread=True, summary="Jobs that ended and jobs that waited, over a span of time")
@@ -119,13 +120,14 @@ def purge_queue(parts: Given, queue: FromPath[str]) -> Purged:
         return Purged(queue_desk.purge(tx, queue, parts.who, parts.now()))
 
 
-def job_of(db: Database, job_id: str) -> JobWithDetail:
-    """A job with all that is known of it. Raises NotFound."""
+def job_of(parts: Parts, db: Database, job_id: str) -> JobWithDetail:
+    """A job with all that is known of it, as the caller may see it. Raises NotFound."""
     row = jobs.get(db, job_id)
     if row is None:
         raise NotFound("no such job", subject=job_id)
     result = json.loads(row["result"]) if row["result"] else None
-    return make(JobWithDetail, {**row, "arguments": json.loads(row["arguments"]), "result": result})
+    row |= {"arguments": json.loads(row["arguments"]), "result": result}
+    return make(JobWithDetail, names.of_job(parts, row))
 
 
 def queue_list(parts: Parts) -> list[Queue]:

@@ -234,7 +234,7 @@ def read(parts: Parts, trip_id: int) -> TripWithEvents:
         row = board.trip(db, trip_id)
         if row is None:
             raise unknown(trip_id)
-        events = [make(TripEvent, found) for found in board.trip_events(db, trip_id)]
+        events = [make(TripEvent, names.hide(parts, found, "note")) for found in board.trip_events(db, trip_id)]
     return make(TripWithEvents, names.of_trip(parts, row), events=events)
 
 

@@ -165,6 +165,9 @@ def _page(parts: Parts, invoice_id: int, *, done: str = "", form: Form | None = 
         credits_ = credit_notes.of_invoice(db, invoice_id)
         history = ledger.history(db, row["uid"], invoice_id)
         replaced_by = ledger.replaced_by(db, invoice_id)
+    row = names.hide(parts, row, "void_reason")
+    payments = [names.hide(parts, one, "reference") for one in payments]
+    credits_ = [names.hide(parts, one, "reason") for one in credits_]
     document, currency = names.of_document(parts, json.loads(stored[1]), row["payer_kind"]), row["currency"]
     rest = row["total_cents"] - row["credited_cents"]
 
@@ -202,7 +205,7 @@ def _page(parts: Parts, invoice_id: int, *, done: str = "", form: Form | None = 
                 **one,
                 "moment": moment(one["at"]),
                 "title": _title(one),
-                "said": _said(one, currency),
+                "said": _said(parts, one, currency),
             }
             for one in history
         ],
@@ -266,7 +269,7 @@ def _is_more_than_owed(form: Form | None, row: Row) -> bool:
         return False
 
 
-def _said(one: Row, currency: str) -> str:
+def _said(parts: Parts, one: Row, currency: str) -> str:
     """The detail of an entry of the audit log in words."""
     detail = str(one["detail"])
     if one["action"] == "invoice.payment" and detail.removeprefix("-").isdecimal():
@@ -278,8 +281,9 @@ def _said(one: Row, currency: str) -> str:
     if one["action"] == "invoice.credited":
         number, _, rest = detail.partition(": ")
         amount, _, reason = rest.partition(", ")
-        return f"{number}, {money(int(amount), currency)}: {reason}" if amount.isdecimal() else detail
-    return detail
+        if amount.isdecimal():
+            return f"{number}, {money(int(amount), currency)}: {names.said(parts, reason)}"
+    return names.said(parts, detail) or ""
 
 
 HANDLERS: list[Any] = [

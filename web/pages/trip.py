@@ -149,13 +149,13 @@ def _page(parts: Parts, trip_id: int, *, done: str = "", form: Form | None = Non
             }
             for step in STEPS
         ],
-        "timeline": [_event(event, moment) for event in events],
+        "timeline": [_event(names.hide(parts, event, "note"), moment) for event in events],
         "odometer": _odometer(row, events, ride, parts.settings.depot.units),
         "doubts": _doubts(parts, ride.outliers if ride else [], rejected),
         "ride": ride,
         "ride_start": text(ride.start) if ride else "",
         "invoice": live and {**live, "total": money(live["total_cents"], live["currency"]), "due": live["due_on"]},
-        "void": [one for one in invoices if one["state"] == "void"],
+        "void": [names.hide(parts, one, "void_reason") for one in invoices if one["state"] == "void"],
         "messages": [{**one, "title": MESSAGES.get(one["type"], one["type"]), "moment": moment(one["created_at"])}
                      for one in messages],
         "mails": [{**one, "title": MAILS.get(one["kind"], one["kind"]), "moment": moment(one["created_at"])}

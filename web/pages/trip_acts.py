@@ -100,7 +100,7 @@ def trip_panel(parts: Given, trip_id: FromPath[int]) -> Template:
             for leg in other_legs
         ],
         "phone": driver["phone"] if driver else "",
-        "ending": _ending(row, events),
+        "ending": _ending(parts, row, events),
     }
     return _fragment(parts, "trip_panel.html", row, **context)
 
@@ -421,7 +421,7 @@ def _stamps(parts: Parts, row: Row, events: list[Row]) -> list[dict[str, Any]]:
     return found
 
 
-def _ending(row: Row, events: list[Row]) -> str:
+def _ending(parts: Parts, row: Row, events: list[Row]) -> str:
     """Why a trip did not come off: who said so, and what was noted."""
     said = {State.cancelled: Event.cancel, State.no_show: Event.no_show, State.missed: Event.missed}
     event = said.get(State(row["state"]))
@@ -429,7 +429,7 @@ def _ending(row: Row, events: list[Row]) -> str:
     if last is None:
         return ""
     by = f"By {CANCELLED_BY[CancelledBy(row['cancelled_by'])].lower()}" if row["cancelled_by"] else ""
-    return ": ".join(part for part in (by, last["note"]) if part)
+    return ": ".join(part for part in (by, names.said(parts, last["note"])) if part)
 
 
 EMPTY = dict.fromkeys(

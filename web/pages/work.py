@@ -18,7 +18,7 @@ from appliance.jobs import Queue as QueueName
 from appliance.storage import board, schedules, times
 from appliance.storage.db import Row, Tx, write_tx
 from appliance.storage.jobs import STATES
-from web import cards
+from web import cards, names
 from web.api.answers import JobState
 from web.api.jobs import job_of, queue_list
 from web.forms import Form, refused
@@ -110,7 +110,7 @@ def job_discard(parts: Given, job_id: FromPath[str]) -> Template:
     """Gives a job up, whether it waits, runs or has failed."""
     try:
         with parts.db() as db, write_tx(db) as tx:
-            give_up = job_desk.revoke if job_of(tx, job_id).state == "running" else job_desk.discard
+            give_up = job_desk.revoke if job_of(parts, tx, job_id).state == "running" else job_desk.discard
             give_up(tx, job_id, parts.who, parts.now())
     except DepotError as error:
         return _job(parts, job_id, form=refused("job", {}, error))
@@ -209,7 +209,7 @@ def _queues(parts: Parts) -> list[dict[str, Any]]:
 def _shown(parts: Parts, row: Row) -> Row:
     """A job's row with its times as they are shown."""
     stamps = {key: _moment(parts, row[key]) for key in ("created_at", "due_at", "claimed_at", "finished_at")}
-    return {**row, **stamps, "queue_title": QUEUE_TITLES.get(row["queue"], row["queue"])}
+    return {**names.of_job(parts, row), **stamps, "queue_title": QUEUE_TITLES.get(row["queue"], row["queue"])}
 
 
 def _moment(parts: Parts, stored: str | None) -> cards.Moment | None:
@@ -218,7 +218,7 @@ def _moment(parts: Parts, stored: str | None) -> cards.Moment | None:
 
 def _job(parts: Parts, job_id: str, *, done: str = "", form: Form | None = None) -> Template:
     with parts.db() as db:
-        found = job_of(db, job_id)
+        found = job_of(parts, db, job_id)
     stamps = {
         title: cards.moment(at, parts.now(), parts.settings.zone)
         for title, at in (
