@@ -140,9 +140,15 @@ def known_payer(tx: Tx, name: str | None) -> int | None:
 
 
 def patient_of(tx: Tx, name: str | None, now: datetime) -> int | None:
-    """The id of a patient by name; one who is not known is added."""
-    patient = people.patient_by_name(tx, name) if name else None
-    return patient["id"] if patient else people.add_patient(tx, name, now) if name else None
+    """The id of a patient by name, however it is written; one who is not known is added. Raises InputError for what is
+    no name."""
+    if not name:
+        return None
+    if exactly := people.patient_by_name(tx, name):
+        return int(exactly["id"])
+    tidy = typed.name(name, "patient")
+    known = people.patient_by_name(tx, tidy) or people.patient_written_otherwise(tx, tidy)
+    return known["id"] if known else people.add_patient(tx, tidy, now)
 
 
 def must_be(tx: Tx, trip_id: int, version: int | None) -> None:

@@ -31,7 +31,7 @@ def plan_return(tx: Tx, outbound_id: int, *, pickup_at: datetime, will_call: boo
         dropoff_lat=outbound["pickup_lat"],
         dropoff_lon=outbound["pickup_lon"],
         level=outbound["level"],
-        patient=patient["name"] if patient else None,
+        patient=patient["name"] if patient and not patient["erased_at"] else None,
         payer=payer["name"] if payer and payer["kind"] != "patient" else None,
         will_call=will_call,
         outbound_trip_id=outbound_id,

@@ -85,7 +85,7 @@ def change(tx: Tx, id: int, details: PatientDetails, *, version: int | None = No
     versions.must_be_seen(tx, found, version, "patient", f"patient {id}")
     changed = typed.changed(details, _CHECKS, found)
     if "name" in changed:
-        _must_be_new(tx, changed["name"])
+        _must_be_new(tx, changed["name"], but=id)
     if not changed:
         return
     people.change_patient(tx, id, **changed)
@@ -160,9 +160,10 @@ def _kept(tx: Tx, id: int) -> Row:
     return found
 
 
-def _must_be_new(tx: Tx, name: str) -> None:
-    """Trips and manifests know a patient by the name."""
-    if people.patient_by_name(tx, name):
+def _must_be_new(tx: Tx, name: str, *, but: int | None = None) -> None:
+    """Trips and manifests know a patient by the name, however it is written."""
+    found = people.patient_by_name(tx, name) or people.patient_written_otherwise(tx, name)
+    if found and found["id"] != but:
         hint = "add what tells the two apart, such as a year of birth"
         raise InputError("there is already a patient with this name", subject="name", hint=hint)
 

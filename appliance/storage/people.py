@@ -70,6 +70,13 @@ def patient_by_name(db: Database, name: str) -> Row | None:
     return row(db, "SELECT * FROM patients WHERE name = ? AND erased_at IS NULL ORDER BY id LIMIT 1", name)
 
 
+def patient_written_otherwise(db: Database, name: str) -> Row | None:
+    """Who has this name in other capitals, the first of several; in any script, so not by SQLite's own comparison."""
+    wanted = name.casefold()
+    found = rows(db, "SELECT id, name FROM patients WHERE erased_at IS NULL ORDER BY id")
+    return next((patient(db, one["id"]) for one in found if one["name"].casefold() == wanted), None)
+
+
 def patient(db: Database, id: int | None) -> Row | None:
     return row(db, "SELECT * FROM patients WHERE id = ?", id)
 

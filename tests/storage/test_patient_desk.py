@@ -69,6 +69,13 @@ def test_two_patients_of_one_name_are_refused_because_trips_know_them_by_it(depo
         change(depot_db, 99, phone="1")
 
 
+def test_a_name_in_other_capitals_is_the_same_and_can_be_corrected(depot_db: Database, patient: int) -> None:
+    with pytest.raises(InputError, match="already a patient"), write_tx(depot_db) as tx:
+        patient_desk.add(tx, PatientDetails(name=NAME.upper()), who="ann", now=NOON)
+    change(depot_db, patient, name=NAME.upper())
+    assert value(depot_db, "SELECT name FROM patients WHERE id = ?", patient) == NAME.upper()
+
+
 def test_a_patient_who_pays_is_billed_under_the_new_name(depot_db: Database, patient: int, depot: Settings) -> None:
     with write_tx(depot_db) as tx:
         payer, _ = payer_desk.add(tx, NewPayer(kind="patient", patient_id=patient), depot, who="ann", now=NOON)

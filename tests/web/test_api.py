@@ -355,6 +355,24 @@ def test_a_day_of_another_age_is_named_in_the_answer(client: Client, path: str) 
     assert "expected a day between 2000 and 2099" in problem(client.get(f"/api/v1/{path}"), 400)
 
 
+def test_a_patient_is_found_however_the_name_is_written_and_what_is_none_is_refused(client: Client) -> None:
+    def of(name: str) -> Any:
+        return client.post("/api/v1/trips", json=NEW_TRIP | {"patient": name})
+
+    known = {of(name).json()["patient"] for name in ("Édith Marlowe", "Édith  Marlowe", " édith\tMARLOWE ")}
+    assert known == {"Édith Marlowe"}
+    for name in ("\0", "   ", "x" * 101, "a\u202eb", "a\x1bb"):
+        assert problem(of(name), 400) == "patient: expected 1 to 100 characters that can be printed"
+
+
+def test_a_trip_number_is_one_line_that_can_be_printed(client: Client) -> None:
+    made = client.post("/api/v1/trips", json=NEW_TRIP | {"ref": " R\n 77 "})
+    assert made.json()["ref"] == "R 77"
+    assert "already a trip" in problem(client.post("/api/v1/trips", json=NEW_TRIP | {"ref": "R 77"}), 400)
+    for ref in ("\0", "  ", "a\u202eb"):
+        assert problem(client.post("/api/v1/trips", json=NEW_TRIP | {"ref": ref}), 400).startswith("ref: expected")
+
+
 def test_a_number_that_nothing_can_have_is_not_found(client: Client) -> None:
     for path in (f"trips/{2**63}", f"patients/{10**30}", f"invoices/{2**64}"):
         assert problem(client.get(f"/api/v1/{path}"), 404) == "nothing has such a number"

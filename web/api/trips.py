@@ -146,8 +146,9 @@ def trip_trail(
 )
 def create_trip(parts: Given, data: RequestBody[NewTrip]) -> TripWithEvents:
     now = parts.now()
+    new = dispatch.NewTrip(**structs.asdict(data) | {"ref": tidy_ref(data.ref)})
     with parts.db() as db, write_tx(db) as tx:
-        created = dispatch.create_trip(tx, dispatch.NewTrip(**structs.asdict(data)), now=now, who=parts.who)
+        created = dispatch.create_trip(tx, new, now=now, who=parts.who)
     parts.sender.send(created.jobs)
     parts.publisher.publish(*created.events)
     return read(parts, created.id)
@@ -226,6 +227,11 @@ def import_trips(parts: Given, body: RawBody) -> ImportReport:
     parts.publisher.publish(*report.events)
     bad = [BadRow(line=row.line, column=row.column, value=row.value, expected=row.expected) for row in report.bad]
     return ImportReport(added=report.added, unchanged=report.unchanged, bad=bad)
+
+
+def tidy_ref(given: str | None) -> str | None:
+    """A trip number that somebody gives; a manifest's own stay as the file has them. Raises InputError."""
+    return typed.name(given, "ref") if given else None
 
 
 def read(parts: Parts, trip_id: int) -> TripWithEvents:

@@ -15,6 +15,7 @@ from appliance.domain.access import Permission
 from appliance.errors import DepotError, InputError
 from appliance.storage.db import write_tx
 from web import clock_times
+from web.api.trips import tidy_ref
 from web.forms import Form, refused
 from web.pages.trip_acts import EMPTY, LONGEST_FIELD, Fields, Typed, done, levels, payer_names
 from web.parts import Given, Parts
@@ -98,9 +99,9 @@ def _read(parts: Parts, typed: Typed) -> tuple[NewTrip, datetime | None]:
         pickup_address=typed["pickup_address"][:200],
         dropoff_address=typed["dropoff_address"][:200],
         level=typed.get("level", ""),
-        ref=typed.get("ref") or None,
+        ref=tidy_ref(typed.get("ref")),
         payer=typed.get("payer") or None,
-        patient=" ".join(typed.get("patient", "").split())[:100] or None if parts.may(Permission.patients) else None,
+        patient=typed.get("patient") or None if parts.may(Permission.patients) else None,
         appointment_at=clock_times.after(appointment, pickup, zone, "appointment_time") if appointment else None,
         will_call=typed.get("will_call") == "yes",
     )
