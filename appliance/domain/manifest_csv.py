@@ -144,6 +144,8 @@ def _header(lines: list[str], separator: str, score: Callable[[tuple[str, ...]],
     seen = 0
     begun: list[tuple[int, list[str] | None]] = []
     for line, cells in _records(lines, separator):
+        if cells and any(cells[MAX_COLUMNS:]):  # before anything is guessed from so many
+            raise Unreadable(f"expected at most {MAX_COLUMNS} columns")
         begun.append((line, cells))
         if seen > HEADER_WITHIN:
             break
@@ -160,8 +162,6 @@ def _header(lines: list[str], separator: str, score: Callable[[tuple[str, ...]],
     _, cells, last = best
     while cells and not cells[-1]:
         cells.pop()
-    if len(cells) > MAX_COLUMNS:
-        raise Unreadable(f"expected at most {MAX_COLUMNS} columns")
     names: list[str] = []
     for place, cell in enumerate(cells, start=1):
         name = " ".join(cell.split())[:100] or f"Column {place}"

@@ -223,6 +223,16 @@ def test_what_is_no_manifest_is_said_in_one_line(content: bytes, said: str) -> N
     assert caught.value.what == said
 
 
+def test_nothing_is_guessed_from_more_columns_than_there_can_be() -> None:
+    """Half a million of them would take all other requests' time."""
+
+    def score(_cells: tuple[str, ...]) -> int:
+        raise AssertionError("guessed")
+
+    with pytest.raises(Unreadable, match="at most 200 columns"):
+        manifest_csv.read(b"a," * 300_000 + b"b\n1,2\n", score)
+
+
 def test_columns_of_one_name_are_told_apart() -> None:
     assert sheet("City,City,,City\n1,2,3,4").header == ("City", "City (2)", "Column 3", "City (3)")
 
