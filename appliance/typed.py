@@ -12,7 +12,11 @@ from msgspec import UNSET, Struct
 from appliance.errors import InputError
 from appliance.storage.vehicles import CODE
 
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
+_LABEL = r"\w(?:[\w-]{0,61}\w)?"
+_EMAIL = re.compile(rf"(?!\.|[^@]*\.[.@])[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,64}}@{_LABEL}(?:\.{_LABEL})*")
+"""What the relay can be given as one address (RFC 5322, dot-atom): the domain may be of any script."""
+
+LONGEST_EMAIL = 254
 
 FIRST_YEAR, LAST_YEAR = 2000, 2099
 """No day or time outside of them is meant."""
@@ -59,7 +63,7 @@ def address(given: str, field: str) -> str:
 def email(given: str, field: str) -> str:
     """An address, or empty."""
     found = given.strip()
-    if found and not _EMAIL.fullmatch(found):
+    if found and (len(found) > LONGEST_EMAIL or not _EMAIL.fullmatch(found)):
         raise InputError("expected an address like ann@example.org", subject=f"{field} {found[:80]!r}")
     return found
 
