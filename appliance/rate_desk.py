@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from appliance import invoice_desk, payer_desk, versions
+from appliance import invoice_desk, payer_desk, typed, versions
 from appliance.config import Settings
 from appliance.domain.fare import Rate, Unit
 from appliance.domain.trip import LevelOfService
@@ -85,6 +85,7 @@ def correct(
 def end(tx: Tx, id: int, last_day: date, *, version: int | None = None, who: str, now: datetime) -> None:
     """The rate is valid through that day and no longer. Raises NotFound, InputError for a day before its first, Refused
     where an invoice stands on it after that day, or another rate follows before it, and Outdated like `correct`."""
+    typed.of_this_age("valid_to", last_day)
     found = _seen(tx, id, version)
     first, last = _days(found)
     if last_day < first:
@@ -121,6 +122,9 @@ def _rate(new: NewRate, settings: Settings) -> Rate:
         new = msgspec.convert(msgspec.to_builtins(given), NewRate)  # whoever made it: the bounds hold
     except msgspec.ValidationError as error:
         raise InputError(str(error), subject="rate") from error
+    typed.of_this_age("valid_from", new.valid_from)
+    if new.valid_to:
+        typed.of_this_age("valid_to", new.valid_to)
     if new.valid_to and new.valid_to < new.valid_from:
         raise InputError("expected a day that is not before the first one", subject=f"valid_to {new.valid_to}")
     given = structs.asdict(new) | {"unit": new.unit or settings.depot.units}

@@ -96,6 +96,18 @@ def test_a_wrong_rate_is_refused_whoever_made_it(
     assert len(days(depot_db, cast.payer)) == 1
 
 
+def test_a_rate_is_of_this_age(depot_db: Database, cast: Cast, depot: Settings) -> None:
+    """The day before the first of all days, and the one after the last, are none."""
+    for changes in (
+        {"valid_from": date(1, 1, 1)}, {"valid_from": date(9999, 12, 31)}, {"valid_to": date(9999, 12, 31)},
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="expected a day between 2000 and 2099"):
+            add_rate(depot_db, cast.payer, depot, **changes)
+    rate = value(depot_db, "SELECT id FROM rates")
+    with pytest.raises(InputError, match="expected a day between 2000 and 2099"):
+        end(depot_db, rate, date(9999, 12, 31))
+
+
 def test_a_trip_that_waited_for_a_rate_is_billed_by_it(depot_db: Database, cast: Cast, depot: Settings) -> None:
     trip = completed(depot_db, level="wheelchair")
     assert bill(depot_db, trip, depot) == {"blocked": "no_rate"}
