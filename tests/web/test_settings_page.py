@@ -77,7 +77,10 @@ def test_a_secret_is_never_shown_stays_where_nothing_is_typed_and_can_be_forgott
     def stored() -> str:
         return world.settings_for(depot.settings.paths.data_dir).mail.password
 
-    assert client.put(URL, json={"values": {"mail.password": "hush hush"}}).status_code == 200
+    said = client.put(URL, json={"values": {"mail.password": "hush hush", "mail.port": 587}}).json()
+    assert {"mail.port": 587, "mail.password": "********"}.items() <= {
+        one["key"]: one["value"] for one in said["items"]
+    }.items()
     assert "hush" not in client.get(PAGE).text
     assert "hush" not in client.get(URL).text
     client.post(PAGE, data=form(client, **{"mail.host": "relay.example.org"}))

@@ -21,7 +21,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     file or the environment variable that has the key and wins over what is entered; null where it can be changed."""
 
     key: str
-    value: str | int | float
+    value: str | float
     description: str
     fixed_in: str | None
 
@@ -37,7 +37,7 @@ class NewSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Values by their keys, such as `mail.host`; what is left out stays. With `version` it counts only if nobody else
     was faster."""
 
-    values: dict[str, Annotated[str, Meta(max_length=LONGEST_TEXT)] | int | float]
+    values: dict[str, Annotated[str, Meta(max_length=LONGEST_TEXT)] | float]
     version: Annotated[str, Meta(max_length=64)] | None = None
 
 
@@ -53,8 +53,12 @@ def get_settings(parts: Given) -> DepotSettings:
     responses={409: ResponseSpec(Problem, description="Somebody else was faster, or invoices stand on it")},
 )
 def put_settings(parts: Given, data: RequestBody[NewSettings]) -> DepotSettings:
+    values: setup.Values = {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value
+        for key, value in data.values.items()
+    }
     with parts.db() as db:
-        setup.change(db, parts.settings, data.values, seen=data.version, who=parts.who, now=parts.now())
+        setup.change(db, parts.settings, values, seen=data.version, who=parts.who, now=parts.now())
     return shown(parts.reloaded())
 
 
