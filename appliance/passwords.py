@@ -17,7 +17,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlite_utils import Database
 
 from appliance.errors import InputError, NotFound, Refused
-from appliance.storage import audit, sessions, users
+from appliance.storage import api_tokens, audit, sessions, users
 from appliance.storage.db import Row, Tx
 
 SHORTEST, LONGEST = 12, 256
@@ -75,13 +75,17 @@ def check(user: Row, password: str, again: str) -> None:
         raise InputError("that is too easy to guess")
 
 
-def set_by_link(tx: Tx, token: str, password_hash: str, now: datetime) -> Row:
-    """Sets the password; the link is used up, and sessions of the old password are over. `password_hash` is made
-    before, outside the transaction. Returns the user. Raises NotFound where the link has been used meanwhile."""
+def set_by_link(tx: Tx, token: str, password_hash: str, now: datetime) -> int:
+    """Sets the password; the link is used up. Sessions of the old password are over, and the user's API tokens count no
+    more: whoever needs a link may have lost the account to somebody. `password_hash` is made before, outside the
+    transaction. Returns how many tokens were revoked. Raises NotFound where the link has been used meanwhile."""
     user = linked_user(tx, token, now)
     users.use_password_link(tx, token_hash(token), now)
     _set(tx, user, password_hash, now)
-    return user
+    revoked = api_tokens.revoke_of_user(tx, user["id"], now)
+    if revoked:
+        audit.record(tx, user["email"], "user.tokens_revoked", "user", user["uid"], now, str(revoked))
+    return revoked
 
 
 def change(tx: Tx, user_id: int, old_hash: str | None, password_hash: str, now: datetime) -> None:

@@ -28,7 +28,7 @@ from appliance.access import Caller
 from appliance.domain.access import Permission
 from appliance.errors import Unavailable
 from web.parts import Parts
-from web.permissions import HANDLERS, Need
+from web.permissions import HANDLERS, READS, Need
 from web.problems import wants_page
 from web.security import SAFE_METHODS
 
@@ -122,13 +122,14 @@ async def _check(caller: Caller, need: Need | None, request: Request[Any, Any, A
     """Raises HTTPException (403) where the caller may not have that."""
     user = caller.user
     safe = request.method in SAFE_METHODS
+    reads = safe or request.route_handler.handler_name in READS
     if need is None:
         raise HTTPException("nobody may have this", status_code=403)
     if need == "own":
         allowed = not user.token
     else:
         permission = need if isinstance(need, Permission) else Permission.view
-        allowed = user.may(permission) and (safe or user.may_change())
+        allowed = user.may(permission) and (reads or user.may_change())
     if not allowed:
         raise HTTPException(f"{_named(caller)} may not do this", status_code=403)
     if not safe and caller.csrf and not await _carries(request, caller.csrf):

@@ -45,8 +45,9 @@ def set_password(
             return _page(user["name"], error.what)
     digest = passwords.hashed(data.password)  # takes its time, and no transaction waits for it
     with parts.db() as db, write_tx(db) as tx:
-        passwords.set_by_link(tx, token, digest, parts.now())
-    return Template("password.html", context={"name": user["name"], "done": True, "complaint": "", "shortest": 0})
+        revoked = passwords.set_by_link(tx, token, digest, parts.now())
+    context = {"name": user["name"], "done": True, "complaint": "", "shortest": 0, "revoked": revoked}
+    return Template("password.html", context=context)
 
 
 def _page(name: str, complaint: str) -> Template:

@@ -13,6 +13,10 @@ from appliance.domain.access import Permission
 
 Need = Permission | Literal["always", "anyone", "metrics", "own"]
 
+READS = frozenset({"search_patients", "preview_manifest"})
+"""Handlers that change nothing, though by POST: what they are asked stands in no address. A token that may only read
+may ask them."""
+
 HANDLERS: Mapping[str, Need] = {
     "healthz": "always",
     "asset": "always",

@@ -78,7 +78,10 @@ def revoke(tx: Tx, id: int, now: datetime) -> bool:
     return cursor.rowcount == 1
 
 
-def revoke_of_user(tx: Tx, user_id: int, now: datetime) -> None:
-    tx.conn.execute(
-        "UPDATE api_tokens SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL", (times.text(now), user_id)
-    )
+def revoke_of_user(tx: Tx, user_id: int, now: datetime) -> int:
+    """Returns how many counted until now."""
+    return tx.conn.execute(
+        "UPDATE api_tokens SET revoked_at = ?1 WHERE user_id = ?2 AND revoked_at IS NULL"
+        " AND (expires_at IS NULL OR expires_at > ?1)",
+        (times.text(now), user_id),
+    ).rowcount

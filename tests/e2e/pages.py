@@ -171,6 +171,7 @@ TABLE = (
     Shown("password", "/password/{token}", "/password/" + LINK, role=""),
     Shown("ca", "/ca", role=""),
     Shown("account", "/account", then=acts_open),
+    Shown("system-depot", "/system/depot"),
     Shown("today", "/", then=board_stands),
     Shown("today-viewer", "/", then=board_stands, role="viewer", small=True),
     Shown("today-empty", "/", then=board_stands, depot="empty", small=True),

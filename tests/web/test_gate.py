@@ -182,6 +182,15 @@ def test_a_token_may_what_its_scope_says(client: Client, depot: world.World, sco
     assert {answer.status_code for answer in answers if not answer.is_success} <= {403}
 
 
+def test_a_search_by_post_is_reading(client: Client, depot: world.World) -> None:
+    """A patient's name stands in no address, so it is asked for by POST: nothing is changed by that."""
+    sign_out(client)
+    token = world.api_token(depot.settings, "dispatcher", "read")
+    assert client.post("/api/v1/patients/search", json={"query": "x"}, headers=token).status_code == 200
+    viewers = world.api_token(depot.settings, "viewer", "read")
+    problem(client.post("/api/v1/patients/search", json={"query": "x"}, headers=viewers), 403)
+
+
 def test_a_token_has_no_more_than_its_users_role(client: Client, depot: world.World) -> None:
     sign_out(client)
     token = world.api_token(depot.settings, "viewer", "admin")

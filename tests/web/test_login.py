@@ -214,6 +214,24 @@ def test_a_password_set_by_a_link_ends_the_sessions_too(client: Client, depot: w
     problem(client.get("/api/v1/trips"), 401)
 
 
+def test_a_password_set_by_a_link_revokes_the_users_tokens_and_no_others(
+    client: Client, depot: world.World, db: Database
+) -> None:
+    """Whoever asks for a link may have lost the account to somebody who made one."""
+    with write_tx(db) as tx:
+        made = {email: access.create_token(tx, email, "screen", "read", who="ann", now=depot.now)[1]
+                for email in (ANN, "viewer@depot.example")}  # fmt: skip
+        user = users.by_email(tx, ANN)
+        assert user is not None
+        users.add_password_link(tx, user["id"], passwords.token_hash("a" * 64), depot.now, timedelta(days=1))
+    page = client.post(f"/password/{'a' * 64}", data={"password": OTHER, "again": OTHER}).text
+    assert "1 API token that a program used in your name counts no more" in page
+    client.cookies.clear()
+    found = {email: client.get("/api/v1/trips", headers={"Authorization": f"Bearer {token}"}).status_code
+             for email, token in made.items()}  # fmt: skip
+    assert found == {ANN: 401, "viewer@depot.example": 200}
+
+
 def instant(depot: world.World, hours: float = 0, boot: str = "one") -> Instant:
     return Instant(depot.now + timedelta(hours=hours), boot, 3600 * (100 + hours))
 

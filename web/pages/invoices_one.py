@@ -130,7 +130,7 @@ def _act(parts: Parts, invoice_id: int, form: str, typed: dict[str, str], act: C
             if found is None:
                 raise unknown(invoice_id)
             if "key" not in typed or invoices.payment_of_key(tx, typed["key"]) is None:
-                _must_be_as_seen(tx, found, typed.get("seen"))
+                _must_be_as_seen(parts, tx, found, typed.get("seen"))
             asks, events, done = act(tx, found)
     except DepotError as error:
         return _page(parts, invoice_id, form=refused(form, typed, error))
@@ -144,11 +144,11 @@ def _seen(row: Row) -> str:
     return f"{row['state']} {row['owed_cents']}"
 
 
-def _must_be_as_seen(tx: Tx, found: Row, seen: str | None) -> None:
+def _must_be_as_seen(parts: Parts, tx: Tx, found: Row, seen: str | None) -> None:
     """Raises Outdated, with what happened last, where somebody else was faster. Buttons without a form say nothing."""
     if seen not in (None, _seen(found)):
         last = ledger.history(tx, found["uid"], found["id"])[0]
-        said = ": ".join(part for part in (_title(last), _said(last, found["currency"])) if part)
+        said = ": ".join(part for part in (_title(last), _said(parts, last, found["currency"])) if part)
         by = f", by {last['who']}" if last["who"] else ""
         raise versions.outdated(found["number"], f"it was changed meanwhile: {said}{by}")
 
