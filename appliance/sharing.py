@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+from contextlib import suppress
 from pathlib import Path
+
+_touching = threading.Lock()
 
 
 def file_mode(folder: Path) -> int:
@@ -45,8 +49,10 @@ def opened(path: Path, flags: int) -> int:
 
 
 def touch(path: Path) -> None:
-    """Makes the same file, empty, where there is none."""
-    os.close(opened(path, os.O_RDWR))
+    """Makes the same file, empty, where there is none. One that is there is not even opened: a process that closes any
+    handle of a database loses the locks of all its connections to it (https://sqlite.org/howtocorrupt.html, 2.2)."""
+    with _touching, suppress(FileExistsError):  # no other thread goes on to connect before the handle is closed
+        os.close(opened(path, os.O_RDWR | os.O_EXCL))
 
 
 def is_shared(folder: Path) -> bool:

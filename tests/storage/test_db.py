@@ -148,6 +148,18 @@ def test_two_processes_that_read_and_then_write_lose_no_update(file: Path, db: D
     assert value(db, "SELECT n FROM counts") == 100
 
 
+def test_another_connection_of_the_process_takes_no_lock_from_the_first(file: Path, db: Database) -> None:
+    """Without its lock, the next process that closes takes itself for the last one and deletes the log under it."""
+    insert_one = "INSERT INTO counts (n) VALUES (7)"
+    db.conn.execute(insert_one)
+    connect(file).conn.close()
+    script = "import sys; from appliance.storage.db import connect; from pathlib import Path;"
+    script += f" db = connect(Path(sys.argv[1])); db.conn.execute('{insert_one}'); db.conn.close()"
+    subprocess.run([sys.executable, "-c", script, file], check=True)
+    assert file.with_name("some.db-wal").exists(), "somebody still has it open"
+    assert [one["n"] for one in rows(db, "SELECT n FROM counts")] == [0, 7, 7]
+
+
 def test_a_transaction_inside_another_is_refused_and_does_not_harm_it(db: Database) -> None:
     with write_tx(db) as tx:
         insert(tx, "counts", n=1)
