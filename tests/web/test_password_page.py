@@ -82,7 +82,7 @@ def test_what_is_wrong_is_said_and_the_link_stays_good(
 @pytest.mark.parametrize("token", ["b" * 64, "x", "%00", "a" * 63])
 def test_an_unknown_link_says_the_same_as_a_used_one(client: Client, db: Database, token: str) -> None:
     answer = client.get(f"/password/{token}", headers={"accept": "text/html"})
-    assert (answer.status_code, "this link works no more" in answer.text) == (404, True)
+    assert (answer.status_code, "This link works no more" in answer.text) == (404, True)
 
 
 def test_the_link_of_the_welcome_mail_leads_here_and_a_newer_one_takes_its_place(
