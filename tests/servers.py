@@ -31,11 +31,6 @@ def wait_for(condition: Callable[[], Any], what: str, bound_s: float = BOUND_S) 
     return found
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 class Redis:
     """redis-server with the box's own configuration, on the depot's socket."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import ports
 
 WaitFor = Callable[..., Any]
 Start = Callable[..., subprocess.Popen[str]]
@@ -41,18 +42,7 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    found: set[int] = set()
-
-    def find() -> int:
-        """Never the same one twice: the kernel may well give a port again that was let go."""
-        while True:
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                port: int = probe.getsockname()[1]
-            if port not in found:
-                found.add(port)
-                return port
-
-    return find
+    return ports.free_port
 
 
 @pytest.fixture

@@ -39,7 +39,8 @@ from mqtt_bridge.simulate import Spread, shown, spread
 from mqtt_bridge.simulated_fleet import Simulated
 from tests import cast
 from tests.bench.do_nothing import DoNothing
-from tests.servers import Role, free_port, wait_for
+from tests.ports import free_port
+from tests.servers import Role, wait_for
 
 VEHICLES = 200
 AHEAD = 20_000

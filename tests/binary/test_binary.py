@@ -22,10 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 import frozen
 import native_bundle
 from PyInstaller.archive.readers import CArchiveReader
-from running_box import DEPOTBOX, RunningBox, free_port, wait_for
+from running_box import DEPOTBOX, RunningBox, wait_for
 
 from appliance.cli.main import COMMANDS
 from appliance.roles import ROLES
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.binary, pytest.mark.timeout(240)]

@@ -19,7 +19,7 @@ from tests import cast as play
 from tests.bridge.mqtt import Broker, Mqtt
 from tests.bridge.workbench import Workbench
 from tests.cast import Cast
-from tests.servers import free_port
+from tests.ports import free_port
 
 _numbers = itertools.count(1)
 

@@ -30,7 +30,8 @@ from mqtt_bridge.traffic import Van
 from tests import cast as play
 from tests.bridge.mqtt import Broker
 from tests.cast import NOON, environ
-from tests.servers import Role, free_port, running_redis, wait_for
+from tests.ports import free_port
+from tests.servers import Role, running_redis, wait_for
 
 
 def simulated(settings: Settings, *options: str) -> subprocess.CompletedProcess[str]:

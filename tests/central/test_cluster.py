@@ -22,7 +22,8 @@ from appliance.paths import PROJECT_ROOT, native
 from tests.central import postgres
 from tests.central.box import Box, trip
 from tests.central.test_serve import Served
-from tests.servers import free_port, wait_for
+from tests.ports import free_port
+from tests.servers import wait_for
 
 
 class Cluster:

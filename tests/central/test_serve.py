@@ -24,7 +24,8 @@ from appliance.central.tables import entries, trips
 from appliance.errors import ConfigError
 from appliance.paths import PROJECT_ROOT
 from tests.central.box import Box, trip
-from tests.servers import free_port, wait_for
+from tests.ports import free_port
+from tests.servers import wait_for
 
 QUICK = httpx.Timeout(20)
 

@@ -25,7 +25,8 @@ from appliance.servers import access, accounts
 from appliance.servers.mosquitto import own_password
 from appliance.storage.db import open_depot
 from tests import cast as play
-from tests.servers import Role, free_port, wait_for
+from tests.ports import free_port
+from tests.servers import Role, wait_for
 
 ROOT = accounts.ROOT
 VAN, OTHER = "VAN-1", "VAN-2"

@@ -29,7 +29,8 @@ from appliance.storage import sync_log, uids
 from appliance.storage.db import open_depot, rows, write_tx
 from tests import cast
 from tests.chaos.hostile_proxy import HostileProxy
-from tests.servers import free_port, wait_for
+from tests.ports import free_port
+from tests.servers import wait_for
 
 STREAMS: tuple[sync_log.Stream, ...] = ("trips", "invoices", "trails", "reference")
 COLUMNS = "epoch, stream, seq, kind, uid, created_at, snapshot, chain"

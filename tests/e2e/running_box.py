@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import psutil
 from appliance.paths import Paths
 from appliance.storage import users
 from appliance.storage.db import open_depot, write_tx
+from tests.ports import free_port
 
 READY_S = 90.0
 # This checkout, or the words that start another program (`make test-binary`: the frozen one, in a bare Debian).
@@ -32,19 +32,6 @@ def wait_for(done: Callable[[], object], what: str, within_s: float) -> None:
     while not done():
         assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
         time.sleep(0.05)
-
-
-_given: set[int] = set()
-
-
-def free_port() -> int:
-    """Never the same one twice: the kernel may well give a port again that was let go."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = int(listener.getsockname()[1])
-        if port not in _given:
-            _given.add(port)
-            return port
 
 
 class RunningBox:

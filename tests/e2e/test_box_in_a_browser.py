@@ -16,10 +16,11 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope
 from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Browser, Page
-from running_box import RunningBox, free_port, wait_for
+from running_box import RunningBox, wait_for
 
 from appliance import config
 from tests.e2e.browser import chromium
+from tests.ports import free_port
 from tests.web import world
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]

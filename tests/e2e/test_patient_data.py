@@ -19,7 +19,7 @@ import pytest
 import redis
 from aiosmtpd.controller import Controller
 from paho.mqtt.enums import CallbackAPIVersion
-from running_box import RunningBox, free_port, wait_for
+from running_box import RunningBox, wait_for
 
 from appliance.domain.fare import Rate
 from appliance.domain.trip import LevelOfService
@@ -27,6 +27,7 @@ from appliance.paths import Paths
 from appliance.servers.mosquitto import own_password
 from appliance.storage import payers, people
 from appliance.storage.db import open_depot, write_tx
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -8,7 +8,9 @@ import httpx
 import pytest
 from aiosmtpd.controller import Controller
 from recorded_day import FIXES, RECORDING, TRIPS, assert_complete, assert_mails, needs_recording
-from running_box import RunningBox, free_port, wait_for
+from running_box import RunningBox, wait_for
+
+from tests.ports import free_port
 
 pytestmark = [needs_recording, pytest.mark.timeout(240)]
 

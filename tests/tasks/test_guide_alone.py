@@ -15,7 +15,8 @@ from appliance import clock
 from appliance.storage import jobs as job_rows
 from appliance.storage.db import write_tx
 from tasks import plugin
-from tests.servers import free_port, wait_for
+from tests.ports import free_port
+from tests.servers import wait_for
 from tests.tasks.guide import LINES, TIMEOUTS, Guide, depot_with_redis, line
 
 

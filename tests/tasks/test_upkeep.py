@@ -19,7 +19,8 @@ from appliance.servers import mosquitto, tls
 from tasks.box import Box
 from tasks.upkeep import refresh_broker
 from tests import cast as play
-from tests.servers import free_port, wait_for
+from tests.ports import free_port
+from tests.servers import wait_for
 
 
 @pytest.fixture

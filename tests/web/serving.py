@@ -6,7 +6,6 @@ import contextlib
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import redis
 
 from appliance.paths import PROJECT_ROOT, Paths, native
+from tests.ports import free_port
 
 WITHIN_S = 20.0
 
@@ -26,11 +26,6 @@ def wait_for(done: Callable[[], object], what: str, within_s: float = WITHIN_S) 
     while not done():
         assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Redis:

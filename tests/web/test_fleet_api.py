@@ -21,7 +21,8 @@ from appliance.servers import mosquitto
 from appliance.storage import alerts, shifts, users
 from appliance.storage.db import open_depot, value, write_tx
 from tests import cast as play
-from tests.servers import free_port, wait_for
+from tests.ports import free_port
+from tests.servers import wait_for
 from tests.web import world
 from tests.web.conftest import Client, problem
 from web.app import create_app

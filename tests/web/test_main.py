@@ -16,8 +16,9 @@ from appliance import access
 from appliance.errors import Unavailable
 from appliance.events import Event, Publisher
 from appliance.storage.db import open_depot, write_tx
+from tests.ports import free_port
 from tests.web import world
-from tests.web.serving import Redis, Web, free_port, running_web, wait_for
+from tests.web.serving import Redis, Web, running_web, wait_for
 from web.main import listen
 
 Open = Callable[..., http.client.HTTPResponse]
